@@ -1,0 +1,1 @@
+//! The console: PgBouncer's admin commands over psql, on pgwire, behind our own login.

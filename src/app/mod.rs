@@ -1,0 +1,1 @@
+//! Assembling: start, stop, reload; the only room that knows all the others.

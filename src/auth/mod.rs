@@ -1,0 +1,1 @@
+//! Proving identity without I/O: md5, SCRAM-SHA-256, secrets and the keys they yield.

@@ -1,0 +1,1 @@
+//! A client from accept to goodbye: startup, login, idle, cancel.

@@ -1,0 +1,1 @@
+//! Configuration text to an immutable snapshot: ini dialect, settings, databases, users, userlist.

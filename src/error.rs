@@ -1,0 +1,234 @@
+//! Every error a client can see: severity, SQLSTATE and text, in one place.
+//!
+//! COMPAT: PgBouncer sends nearly everything as `FATAL` `08P01` with exactly the fields S, C and M
+//! (no V, no detail), and drivers retry by code class; texts and codes here are PgBouncer's unless
+//! the message is ours. Owns the texts; touches nothing.
+
+use std::borrow::Cow;
+
+/// Protocol violation: PgBouncer's code for almost everything it says itself.
+pub const PROTOCOL_VIOLATION: &str = "08P01";
+
+/// How bad it is; `Fatal` is followed by a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The statement failed, the connection stays.
+    Error,
+    /// The connection is closed after the message.
+    Fatal,
+}
+
+impl Severity {
+    /// The word in field `S`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "ERROR",
+            Severity::Fatal => "FATAL",
+        }
+    }
+}
+
+/// One error as a client sees it. `reason` is the short stable key used as a metric label
+/// (`pgweir_client_errors_total{reason}`), a closed list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientError {
+    /// Field S.
+    pub severity: Severity,
+    /// Field C: five characters.
+    pub sqlstate: Cow<'static, str>,
+    /// Field M.
+    pub text: Cow<'static, str>,
+    /// Metric label.
+    pub reason: &'static str,
+}
+
+impl ClientError {
+    fn fatal(reason: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            severity: Severity::Fatal,
+            sqlstate: Cow::Borrowed(PROTOCOL_VIOLATION),
+            text: text.into(),
+            reason,
+        }
+    }
+
+    /// The whole ErrorResponse frame: tag `E`, length, fields S, C, M.
+    pub fn to_frame(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(32 + self.text.len());
+        out.push(b'E');
+        out.extend_from_slice(&[0; 4]);
+        for (field, value) in [
+            (b'S', self.severity.as_str()),
+            (b'C', self.sqlstate.as_ref()),
+            (b'M', self.text.as_ref()),
+        ] {
+            out.push(field);
+            out.extend_from_slice(value.as_bytes());
+            out.push(0);
+        }
+        out.push(0);
+        let length = u32::try_from(out.len() - 1).unwrap_or(u32::MAX);
+        out[1..5].copy_from_slice(&length.to_be_bytes());
+        out
+    }
+
+    /// An error PostgreSQL gave at the server's login, passed on with its own SQLSTATE (surface 4.2).
+    pub fn from_server(sqlstate: &str, text: &str) -> Self {
+        Self {
+            severity: Severity::Fatal,
+            sqlstate: Cow::Owned(sqlstate.to_owned()),
+            text: Cow::Owned(text.to_owned()),
+            reason: "server_error",
+        }
+    }
+}
+
+/// Constructors without arguments: name, metric reason, text.
+macro_rules! fixed {
+    ($($(#[$doc:meta])* $name:ident, $reason:literal, $text:literal;)*) => {
+        impl ClientError {
+            $($(#[$doc])* pub fn $name() -> Self { Self::fatal($reason, $text) })*
+        }
+    };
+}
+
+fixed! {
+    /// More sockets than `max_client_conn`.
+    max_client_conn, "max_client_conn", "no more connections allowed (max_client_conn)";
+    /// `max_db_client_connections` reached.
+    max_db_client_connections, "max_db_client_connections", "client connections exceeded (max_db_client_connections)";
+    /// `max_user_client_connections` reached.
+    max_user_client_connections, "max_user_client_connections", "client connections exceeded (max_user_client_connections)";
+    /// Wrong password or unknown user, plain and md5.
+    password_failed, "auth_failed", "password authentication failed";
+    /// Wrong password or unknown user, SCRAM.
+    sasl_failed, "auth_failed", "SASL authentication failed";
+    /// Unknown user under `auth_type = trust`.
+    trust_failed, "auth_failed", "\"trust\" authentication failed";
+    /// The client sent an empty password.
+    empty_password, "auth_failed", "empty password returned by client";
+    /// The client sent a password over the limit.
+    password_too_long, "auth_failed", "password too long";
+    /// Misconfigured authentication, such as `any` without a forced user.
+    bouncer_config, "config", "bouncer config error";
+    /// User name over 127 bytes.
+    username_too_long, "startup", "username too long";
+    /// No `user` in the startup packet.
+    no_username, "startup", "no username supplied";
+    /// `options` that is not a list of settings.
+    options_syntax, "startup", "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed";
+    /// Malformed startup packet.
+    startup_layout, "startup", "invalid startup packet layout: expected terminator as last byte";
+    /// Protocol version 2.
+    old_protocol, "startup", "old V2 protocol not supported";
+    /// `client_tls_sslmode` demands TLS and the client did not ask for it.
+    ssl_required, "ssl_required", "SSL required";
+    /// Plain bytes sent ahead of the TLS handshake (the CVE-2021-23214 class).
+    early_data_ssl, "protocol", "received unencrypted data after SSL request";
+    /// The same after GSSENCRequest.
+    early_data_gss, "protocol", "received unencrypted data after GSSAPI encryption request";
+    /// Unknown frontend message.
+    unknown_packet, "protocol", "unknown pkt";
+    /// A frame that cannot be parsed at a place where it must be.
+    failed_to_parse, "protocol", "failed to parse packet";
+    /// A frame out of order, such as a Query in the middle of the login.
+    bad_packet, "protocol", "bad packet";
+    /// Login took longer than `client_login_timeout`.
+    login_timeout, "client_login_timeout", "client_login_timeout";
+    /// The same, while waiting for the first server of the pool.
+    login_timeout_server_down, "client_login_timeout", "client_login_timeout (server down)";
+    /// Queued longer than `query_wait_timeout`.
+    query_wait_timeout, "query_wait_timeout", "query_wait_timeout";
+    /// `query_timeout` ran out while queued.
+    query_timeout_queued, "query_timeout", "query_timeout";
+    /// `query_timeout` ran out while PostgreSQL worked.
+    query_timeout, "query_timeout", "query timeout";
+    /// `idle_transaction_timeout`.
+    idle_transaction_timeout, "idle_transaction_timeout", "idle transaction timeout";
+    /// `transaction_timeout`.
+    transaction_timeout, "transaction_timeout", "transaction timeout";
+    /// `client_idle_timeout`.
+    client_idle_timeout, "client_idle_timeout", "client_idle_timeout";
+    /// The server connection broke while linked.
+    server_crashed, "server_lost", "server conn crashed?";
+    /// PostgreSQL refused one of the client's tracked parameters.
+    invalid_server_parameter, "invalid_parameter", "invalid server parameter";
+    /// BEGIN in statement mode.
+    transaction_in_statement_mode, "statement_mode", "transaction blocks not allowed in statement pooling mode";
+    /// Parse of a name that the client already holds.
+    statement_name_in_use, "prepared_statement", "prepared statement name is already in use";
+    /// Bind, Describe or Close of an unknown name.
+    statement_unknown, "prepared_statement", "prepared statement did not exist";
+    /// KILL, or a database that left the configuration.
+    database_removed, "database_removed", "database removed";
+    /// KILL_CLIENT.
+    admin_disconnect, "admin", "admin forced disconnect";
+    /// SHUTDOWN WAIT_FOR_SERVERS and no server.
+    server_shutting_down, "shutdown", "server shutting down";
+    /// A new login during SHUTDOWN WAIT_FOR_CLIENTS.
+    pooler_shutting_down, "shutdown", "pooler is shutting down";
+    /// Simple protocol refused by `disable_pqexec`.
+    pqexec_disallowed, "disable_pqexec", "PQexec disallowed";
+    /// Console: the user is in neither `admin_users` nor `stats_users`.
+    console_not_allowed, "auth_failed", "not allowed";
+}
+
+impl ClientError {
+    /// Unknown database; reported only after a successful login, so that names cannot be probed.
+    pub fn no_such_database(name: &str) -> Self {
+        Self::fatal("no_such_database", format!("no such database: {name}"))
+    }
+    /// `DISABLE db` is in force.
+    pub fn database_disabled(name: &str) -> Self {
+        Self::fatal(
+            "database_disabled",
+            format!("database \"{name}\" is disabled"),
+        )
+    }
+    /// A startup parameter that is neither tracked nor in `ignore_startup_parameters`.
+    pub fn startup_parameter(name: &str) -> Self {
+        Self::fatal("startup", format!("unsupported startup parameter: {name}"))
+    }
+    /// The same inside `options`.
+    pub fn startup_option(name: &str) -> Self {
+        Self::fatal(
+            "startup",
+            format!("unsupported startup parameter in options: {name}"),
+        )
+    }
+    /// A frame header that cannot be: unknown length or over `max_packet_size`.
+    pub fn bad_header(header: &[u8]) -> Self {
+        use std::fmt::Write as _;
+        let mut hex = String::with_capacity(2 * header.len());
+        for byte in header {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self::fatal("protocol", format!("bad packet header: '{hex}'"))
+    }
+    /// A Parse, Bind, Describe or Close that cannot be read.
+    pub fn broken_packet(kind: &'static str) -> Self {
+        Self::fatal("protocol", format!("broken {kind} packet"))
+    }
+    /// Fail fast: the pool has no server and its last login failed.
+    pub fn login_failing(reason: &str) -> Self {
+        Self::fatal(
+            "server_login_retry",
+            format!("server login has been failing, cached error: {reason} (server_login_retry)"),
+        )
+    }
+    /// An error of the console: the session goes on.
+    pub fn console(text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            severity: Severity::Error,
+            ..Self::fatal("console", text)
+        }
+    }
+}
+
+impl std::fmt::Display for ClientError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ClientError {}

@@ -1,0 +1,1 @@
+//! Lanes: one OS thread with a current-thread runtime each.

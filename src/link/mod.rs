@@ -1,0 +1,1 @@
+//! HOT. The relay between one client and one server.

@@ -1,0 +1,1 @@
+//! Pools: checkout, release, limits, deadlines.

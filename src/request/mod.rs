@@ -1,0 +1,1 @@
+//! What a frontend message means, given the client's state.

@@ -1,0 +1,1 @@
+//! One PostgreSQL connection: connect, login, state.

@@ -1,0 +1,1 @@
+//! What a client set, what a server has, and the difference.

@@ -1,0 +1,1 @@
+//! Counters and slots: the one source for SHOW and /metrics.

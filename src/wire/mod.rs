@@ -1,0 +1,1 @@
+//! Bytes of the protocol, version 3; no I/O, no tokio.
