@@ -1,0 +1,128 @@
+//! Messages a client sends (and those that we send to a server on its behalf).
+
+use super::frame::{self, HEADER};
+
+/// Tags of frontend messages.
+pub mod tag {
+    pub const BIND: u8 = b'B';
+    pub const CLOSE: u8 = b'C';
+    pub const COPY_DATA: u8 = b'd';
+    pub const COPY_DONE: u8 = b'c';
+    pub const COPY_FAIL: u8 = b'f';
+    pub const DESCRIBE: u8 = b'D';
+    pub const EXECUTE: u8 = b'E';
+    pub const FLUSH: u8 = b'H';
+    pub const FUNCTION_CALL: u8 = b'F';
+    pub const PARSE: u8 = b'P';
+    pub const PASSWORD: u8 = b'p';
+    pub const QUERY: u8 = b'Q';
+    pub const SYNC: u8 = b'S';
+    pub const TERMINATE: u8 = b'X';
+}
+
+/// Appends a simple Query.
+pub fn query(out: &mut Vec<u8>, sql: &[u8]) {
+    out.push(tag::QUERY);
+    out.extend_from_slice(&frame::length_field(sql.len() + 1));
+    out.extend_from_slice(sql);
+    out.push(0);
+}
+
+/// Appends a Close of a prepared statement.
+pub fn close_statement(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(tag::CLOSE);
+    out.extend_from_slice(&frame::length_field(name.len() + 2));
+    out.push(b'S');
+    out.extend_from_slice(name);
+    out.push(0);
+}
+
+/// Appends a Parse: `rest` is everything after the name (text, NUL, parameter types).
+pub fn parse_named(out: &mut Vec<u8>, name: &[u8], rest: &[u8]) {
+    out.push(tag::PARSE);
+    out.extend_from_slice(&frame::length_field(name.len() + 1 + rest.len()));
+    out.extend_from_slice(name);
+    out.push(0);
+    out.extend_from_slice(rest);
+}
+
+/// A whole Parse frame taken apart: (name, rest), `rest` being text, NUL and parameter types.
+/// `None` when it is malformed.
+pub fn split_parse(whole: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, rest) = frame::cstr(whole.get(HEADER..)?)?;
+    let (_text, types) = frame::cstr(rest)?;
+    let (count, oids) = types.split_first_chunk::<2>()?;
+    let count = usize::from(u16::from_be_bytes(*count));
+    (oids.len() == 4 * count).then_some((name, rest))
+}
+
+/// The statement name of a Bind as a byte range of `bytes`, which start at the header; the frame
+/// may still be incomplete. `Ok(None)` asks for more bytes, `Err` is malformed.
+pub fn bind_statement(
+    bytes: &[u8],
+    total: usize,
+) -> Result<Option<std::ops::Range<usize>>, Malformed> {
+    let seen = bytes.get(HEADER..bytes.len().min(total)).ok_or(Malformed)?;
+    let complete = bytes.len() >= total;
+    let more = if complete { Err(Malformed) } else { Ok(None) };
+    let Some((portal, after)) = frame::cstr(seen) else {
+        return more;
+    };
+    let Some((name, _)) = frame::cstr(after) else {
+        return more;
+    };
+    let start = HEADER + portal.len() + 1;
+    Ok(Some(start..start + name.len()))
+}
+
+/// The kind (`S` or `P`) and name of a complete Describe or Close frame.
+pub fn described(whole: &[u8]) -> Option<(u8, &[u8])> {
+    let (&kind, rest) = whole.get(HEADER..)?.split_first()?;
+    let (name, rest) = frame::cstr(rest)?;
+    (rest.is_empty() && (kind == b'S' || kind == b'P')).then_some((kind, name))
+}
+
+/// A frame whose body contradicts its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed message")]
+pub struct Malformed;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn framed(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame::put(&mut out, tag, body);
+        out
+    }
+
+    #[test]
+    fn parse_is_split_only_when_its_types_add_up() {
+        let good = framed(b'P', b"s1\0select $1\0\0\x01\0\0\0\x17");
+        let (name, rest) = split_parse(&good).unwrap();
+        assert_eq!((name, rest.len()), (&b"s1"[..], 16));
+        assert!(split_parse(&framed(b'P', b"s1\0select $1\0\0\x02\0\0\0\x17")).is_none());
+        assert!(split_parse(&framed(b'P', b"s1")).is_none());
+        assert!(split_parse(b"P").is_none());
+    }
+
+    #[test]
+    fn bind_names_may_arrive_in_pieces() {
+        let whole = framed(b'B', b"portal\0stmt\0\0\0\0\0\0\0");
+        assert_eq!(bind_statement(&whole[..9], whole.len()), Ok(None));
+        let range = bind_statement(&whole, whole.len()).unwrap().unwrap();
+        assert_eq!(&whole[range], b"stmt");
+        let broken = framed(b'B', b"portal\0stmt");
+        assert_eq!(bind_statement(&broken, broken.len()), Err(Malformed));
+    }
+
+    #[test]
+    fn describe_wants_exactly_one_name() {
+        assert_eq!(described(&framed(b'D', b"Sx\0")), Some((b'S', &b"x"[..])));
+        assert_eq!(described(&framed(b'D', b"Xx\0")), None);
+        assert_eq!(described(&framed(b'D', b"Sx\0y")), None);
+        assert_eq!(described(&framed(b'D', b"")), None);
+    }
+}
