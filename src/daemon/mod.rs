@@ -1,1 +1,15 @@
-//! The process: command line, logs, signals, pidfile, systemd.
+//! The process: command line, logs, signals, pidfile, user, limits, systemd.
+//!
+//! Owns what stands between pgweir and the operating system. Knows no client, no pool and no
+//! configuration file: every value it needs is passed in. Must never decide what a signal means for
+//! clients; it says which one came, `app` acts.
+//! Source: `pgbouncer(1)`, surface 2.
+//!
+//! Order at start, for a reason each: read the command line; read the configuration (its errors
+//! belong on the terminal); [`privileges::settle`] (everything opened later belongs to the final
+//! user); [`pidfile::clear_stale`]; [`background::detach`] (forks, so before any thread);
+//! [`log::LogHandle::start_writer`] (the first thread); [`limits::raise_descriptors`]; listen;
+//! [`pidfile::PidFile::create`] (a pidfile says that connections are taken); READY to systemd.
+
+pub mod cli;
+pub mod log;

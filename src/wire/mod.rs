@@ -7,3 +7,4 @@
 pub mod backend;
 pub mod frame;
 pub mod frontend;
+pub mod version;
