@@ -1,0 +1,40 @@
+//! The settings of [pgweir]: what PgBouncer has no word for.
+//!
+//! Owns `OwnSettings` and its table. They live in a second file that includes the untouched
+//! `pgbouncer.ini`, because PgBouncer refuses the section.
+
+use super::kinds::{ListenAddr, Secret};
+use super::registry::Status::{Effective as EFFECTIVE, NoEffectYet as NO_EFFECT_YET};
+use super::registry::{Entry, Reload, default_of, registry};
+use super::value::{Count, Flag, Kind, Millis, Text, Words};
+
+registry! {
+    /// Our own settings: one field per key of [pgweir].
+    OwnSettings, OWN_SETTINGS {
+    lanes: Count = Some("0"), Boot, EFFECTIVE,
+        "Threads that carry clients; 0 = the CPUs this process may use, its cgroup's quota included. 1 = one core, as PgBouncer.";
+    http_addr: ListenAddr = Some("127.0.0.1:9127"), Boot, EFFECTIVE,
+        "Where /metrics, /healthz and /readyz are served. If the address is taken: a warning and a retry, pooling goes on.";
+    precise_sqlstates: Flag = Some("0"), Live, EFFECTIVE,
+        "Sends PostgreSQL's own error codes (53300, 28P01, 57014 and so on) where PgBouncer says 08P01.";
+    insight: Flag = Some("1"), Live, NO_EFFECT_YET,
+        "Counts and times every statement.";
+    insight_users: Words = Some(""), Live, NO_EFFECT_YET,
+        "Names that may read the text of statements on the console, beside admin_users.";
+    slow_statement_ms: Millis = Some("500"), Live, NO_EFFECT_YET,
+        "A statement whose server time is longer counts as slow; 0 = off.";
+    slow_transaction_ms: Millis = Some("0"), Live, NO_EFFECT_YET,
+        "A transaction that holds its server longer counts as slow; 0 = off.";
+    lock_wait_warn_ms: Millis = Some("1000"), Live, NO_EFFECT_YET,
+        "A wait for a lock that lasts longer is reported as a warning; 0 = off.";
+    lock_wait_crit_ms: Millis = Some("5000"), Live, NO_EFFECT_YET,
+        "A wait for a lock that lasts longer is reported as critical; 0 = off.";
+    statement_table_size: Count = Some("10000"), Boot, NO_EFFECT_YET,
+        "Statements kept apart; the rest is counted in one row.";
+    sample_literals: Flag = Some("0"), Live, NO_EFFECT_YET,
+        "Keeps the constants in samples of statements, which may be personal data.";
+    monitor_user: Text = Some(""), Live, NO_EFFECT_YET,
+        "Role that asks PostgreSQL about locks and health; needs pg_monitor. Empty = nothing is asked.";
+    monitor_password: Secret = Some(""), Live, NO_EFFECT_YET,
+        "Its password; without one the entry in auth_file is used.";
+}}
