@@ -15,6 +15,7 @@
 //! ```
 
 mod connstr;
+mod effective;
 mod error;
 mod ini;
 mod kinds;
@@ -24,8 +25,10 @@ mod registry_entries;
 mod registry_own;
 mod registry_settings;
 mod set;
+mod userlist;
 mod value;
 
+pub use effective::PoolView;
 pub use error::{ConfigError, ConfigErrors, Place, Problem, SetError};
 pub use kinds::{AuthType, LoadBalance, Password, PoolMode, Protocols, SslMode};
 pub use load::{load, parse, reload};
@@ -36,6 +39,7 @@ pub use registry_entries::{
 pub use registry_own::{OWN_SETTINGS, OwnSettings};
 pub use registry_settings::{SETTINGS, Settings};
 pub use set::ConfigRow;
+pub use userlist::{Secret, Userlist, UserlistError};
 pub use value::{Invalid, Kind, List, Remark};
 
 use std::collections::BTreeMap;
