@@ -11,5 +11,11 @@
 //! [`log::LogHandle::start_writer`] (the first thread); [`limits::raise_descriptors`]; listen;
 //! [`pidfile::PidFile::create`] (a pidfile says that connections are taken); READY to systemd.
 
+pub mod background;
 pub mod cli;
+pub mod limits;
 pub mod log;
+pub mod pidfile;
+pub mod privileges;
+pub mod signals;
+pub mod systemd;
