@@ -7,4 +7,6 @@
 pub mod backend;
 pub mod frame;
 pub mod frontend;
+pub mod startup;
 pub mod version;
+pub mod welcome;
