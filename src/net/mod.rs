@@ -9,6 +9,7 @@ mod endpoint;
 mod options;
 mod socket;
 mod stream;
+pub mod tls;
 
 pub use endpoint::Endpoint;
 pub use options::SocketOptions;

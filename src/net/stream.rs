@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::endpoint::Endpoint;
 use super::socket::Socket;
+use super::tls::Tls;
 
 /// Who is at the other end of a Unix socket (SO_PEERCRED).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct PeerCred {
 pub enum Stream {
     /// Bytes go to the socket as they are.
     Plain(Socket),
+    /// Bytes go through a TLS session.
+    Tls(Box<Tls>),
 }
 
 impl Stream {
@@ -38,6 +41,7 @@ impl Stream {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(socket) => socket.poll_read(cx, buf),
+            Stream::Tls(tls) => tls.poll_read(cx, buf),
         }
     }
 
@@ -46,14 +50,16 @@ impl Stream {
     pub fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Plain(socket) => socket.poll_write(cx, buf),
+            Stream::Tls(tls) => tls.poll_write(cx, buf),
         }
     }
 
     /// Sends what a TLS session holds; a plain stream holds nothing. Once per chunk.
     #[inline]
-    pub fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => tls.poll_send(cx),
         }
     }
 
@@ -62,6 +68,7 @@ impl Stream {
     pub fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(socket) => socket.poll_read_ready(cx),
+            Stream::Tls(tls) => tls.poll_read_ready(cx),
         }
     }
 
@@ -71,6 +78,10 @@ impl Stream {
     pub fn is_quiet(&mut self) -> bool {
         match self {
             Stream::Plain(socket) => socket.is_quiet(),
+            Stream::Tls(tls) => {
+                let kernel_quiet = tls.socket.is_quiet();
+                tls.is_quiet(kernel_quiet)
+            }
         }
     }
 
@@ -78,6 +89,10 @@ impl Stream {
     pub fn peek_is_quiet(&mut self) -> bool {
         match self {
             Stream::Plain(socket) => socket.peek_is_quiet(),
+            Stream::Tls(tls) => {
+                let kernel_quiet = tls.socket.peek_is_quiet();
+                tls.is_quiet(kernel_quiet)
+            }
         }
     }
 
@@ -110,10 +125,10 @@ impl Stream {
 
     /// Says goodbye: close_notify on TLS, then no more writing. Cancel safe.
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        poll_fn(|cx| match self {
-            Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-        })
-        .await
+        match self {
+            Stream::Plain(socket) => poll_fn(|cx| Pin::new(&mut *socket).poll_shutdown(cx)).await,
+            Stream::Tls(tls) => tls.shutdown().await,
+        }
     }
 
     /// The other end. Fails when the connection is already broken: ask once, early.
@@ -142,6 +157,7 @@ impl Stream {
     pub fn tls_info(&self) -> Option<String> {
         match self {
             Stream::Plain(_) => None,
+            Stream::Tls(tls) => Some(tls.info()),
         }
     }
 
@@ -155,12 +171,14 @@ impl Stream {
     pub fn socket(&self) -> &Socket {
         match self {
             Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => &tls.socket,
         }
     }
 
     fn socket_mut(&mut self) -> &mut Socket {
         match self {
             Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => &mut tls.socket,
         }
     }
 

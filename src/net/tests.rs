@@ -7,14 +7,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-async fn tcp_pair() -> (Stream, Stream) {
+pub(super) async fn tcp_pair() -> (Stream, Stream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
     (near.unwrap().into(), far.unwrap().0.into())
 }
 
-async fn read_exactly(stream: &mut Stream, count: usize) -> Vec<u8> {
+pub(super) async fn read_exactly(stream: &mut Stream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     let mut at = 0;
     while at < count {
