@@ -5,6 +5,15 @@
 #[path = "spec/support/mod.rs"]
 mod support;
 
-// When a server is linked and released: transactions, pipelines, COPY, big messages.
+// When a server is linked and released: transactions, pipelines, errors, leaving.
 #[path = "spec/transaction.rs"]
 mod transaction;
+// COPY in both directions, and its failures.
+#[path = "spec/copy.rs"]
+mod copy;
+// Messages larger than any buffer.
+#[path = "spec/big.rs"]
+mod big;
+// Cancel requests reach the right backend or none.
+#[path = "spec/cancel.rs"]
+mod cancel;

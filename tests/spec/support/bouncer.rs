@@ -70,6 +70,7 @@ pub struct Bouncer {
     userlist: String,
     arguments: Vec<String>,
     open_files: Option<u64>,
+    binary: Option<(PathBuf, bool)>,
 }
 
 impl Bouncer {
@@ -106,6 +107,7 @@ impl Bouncer {
             userlist,
             arguments: Vec::new(),
             open_files: None,
+            binary: None,
             dir,
             port,
         }
@@ -167,6 +169,12 @@ impl Bouncer {
         self
     }
 
+    /// Another binary than the one under test; `own` says whether it is a pgweir.
+    pub fn binary(mut self, path: &Path, own: bool) -> Self {
+        self.binary = Some((path.to_owned(), own));
+        self
+    }
+
     /// Soft and hard limit of open files for the process.
     pub fn open_files(mut self, limit: u64) -> Self {
         self.open_files = Some(limit);
@@ -193,7 +201,11 @@ impl Bouncer {
     fn command(&self) -> Command {
         let mut main = self.dir.write("pgbouncer.ini", &self.ini());
         self.dir.write("userlist.txt", &self.userlist);
-        if is_pgweir() {
+        let (program, is_own) = match &self.binary {
+            Some((path, own)) => (path.as_path(), *own),
+            None => (binary(), is_pgweir()),
+        };
+        if is_own {
             let mut own = format!("%include {}\n[pgweir]\n", main.display());
             own += &format!("http_addr = 127.0.0.1:{}\n", self.http_port);
             for (key, value) in &self.own {
@@ -201,7 +213,7 @@ impl Bouncer {
             }
             main = self.dir.write("pgweir.ini", &own);
         }
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program);
         command.args(&self.arguments).arg(main);
         command
     }
