@@ -5,11 +5,13 @@
 //! clients; it says which one came, `app` acts.
 //! Source: `pgbouncer(1)`, surface 2.
 //!
-//! Order at start, for a reason each: read the command line; read the configuration (its errors
-//! belong on the terminal); [`privileges::settle`] (everything opened later belongs to the final
-//! user); [`pidfile::clear_stale`]; [`background::detach`] (forks, so before any thread);
+//! Order at start, for a reason each: read the command line; [`log::install`] to standard error only;
+//! read the configuration (its errors belong on the terminal); [`privileges::settle`] (what is opened
+//! from now on belongs to the final account); [`log::LogHandle::apply`] with the log file;
+//! [`pidfile::clear_stale`]; [`background::detach`] (forks, so before any thread);
 //! [`log::LogHandle::start_writer`] (the first thread); [`limits::raise_descriptors`]; listen;
-//! [`pidfile::PidFile::create`] (a pidfile says that connections are taken); READY to systemd.
+//! [`pidfile::PidFile::create`] (a pidfile says that connections are taken); READY to systemd. At the
+//! end: drop the pidfile, then [`log::LogHandle::flush`].
 
 pub mod background;
 pub mod cli;

@@ -84,11 +84,10 @@ pub struct Stamper {
     second: Option<i64>,
     calendar: String,
     abbreviation: String,
-    pid: u32,
 }
 
 impl Stamper {
-    /// Uses the zone of the system (`TZ`, else `/etc/localtime`), and this process's id.
+    /// Uses the zone of the system (`TZ`, else `/etc/localtime`).
     pub fn system() -> Self {
         let zone = TimeZone::system();
         Self::in_zone(if zone.is_unknown() {
@@ -104,7 +103,6 @@ impl Stamper {
             second: None,
             calendar: String::new(),
             abbreviation: String::new(),
-            pid: std::process::id(),
         }
     }
 
@@ -119,7 +117,8 @@ impl Stamper {
             self.calendar,
             since.subsec_millis(),
             self.abbreviation,
-            self.pid,
+            // Asked for each time: detaching changes it.
+            std::process::id(),
             line.level.word()
         );
         push_indented(out, &line.text, "\n\t");
