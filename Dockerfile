@@ -1,8 +1,5 @@
 # Two stages: the compiler stays behind. The configuration is mounted at /etc/pgbouncer.
 FROM rust:1.95-bookworm AS build
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends cmake \
-    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --bin pgweir

@@ -17,3 +17,9 @@ mod big;
 // Cancel requests reach the right backend or none.
 #[path = "spec/cancel.rs"]
 mod cancel;
+// Logging in: every auth_type, TLS, startup packets, and every way to get them wrong.
+#[path = "spec/login.rs"]
+mod login;
+// Pool sizes and every cap on connections.
+#[path = "spec/pool_limits.rs"]
+mod pool_limits;

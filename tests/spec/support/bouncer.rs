@@ -378,9 +378,13 @@ impl Running {
         self.login().database(database).connect()
     }
 
-    /// The console as admin.
+    /// The console as admin; over the Unix socket where there is one, which never wants TLS.
     pub fn console(&self) -> RawClient {
-        self.login().user("admin").database("pgbouncer").connect()
+        let login = self.login().user("admin").database("pgbouncer");
+        if self.socket_path().exists() {
+            return login.unix(&self.dir()).connect();
+        }
+        login.connect()
     }
 
     /// One console command's reply.
