@@ -15,9 +15,6 @@ use super::value::{
 /// The query PgBouncer runs for names that are not in auth_file.
 const AUTH_QUERY: &str = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin";
 
-/// Words that choose cipher suites without naming one; every suite built in satisfies them.
-const CIPHER_WORDS: &[&str] = &["default", "secure", "fast", "normal", "all"];
-
 registry! {
     /// The global settings: one field per key of [pgbouncer].
     Settings, SETTINGS {
@@ -49,14 +46,14 @@ registry! {
         "Closes a logged-in client that has sent nothing and held no server this long; 0 = off.";
     client_login_timeout: Seconds = Some("60"), Live, EFFECTIVE,
         "Longest time for a login, and for the wait for the first server of a pool; 0 = off.";
-    client_tls13_ciphers: OptText = None, Live, Protects(&[]),
-        "Cipher suites for TLS 1.3 with clients; the built-in choice is used.";
+    client_tls13_ciphers: OptText = None, Live, EFFECTIVE,
+        "Cipher suites for TLS 1.3 with clients, by OpenSSL's names.";
     client_tls_ca_file: Path = Some(""), Live, EFFECTIVE,
         "Certificates of the authorities that client certificates must come from.";
     client_tls_cert_file: Path = Some(""), Live, EFFECTIVE,
         "Certificate shown to clients; with none a self-signed one is made in memory.";
-    client_tls_ciphers: Text = Some("default"), Live, Protects(CIPHER_WORDS),
-        "Cipher suites for TLS 1.2 with clients; only the keywords work, and mean the built-in choice.";
+    client_tls_ciphers: Text = Some("default"), Live, EFFECTIVE,
+        "Cipher suites for TLS 1.2 with clients: default (all that are secure) or suites by OpenSSL's names.";
     client_tls_dheparams: Text = Some("auto"), Live, NO_EFFECT_YET,
         "none, auto or legacy: finite-field key exchange, which is never used here.";
     client_tls_ecdhcurve: Text = Some("auto"), Live, NO_EFFECT_YET,
@@ -75,7 +72,7 @@ registry! {
         "Refuses the simple query protocol.";
     dns_max_ttl: Seconds = Some("15"), Live, EFFECTIVE,
         "How long an address found by name is used before asking again.";
-    dns_nxdomain_ttl: Seconds = Some("15"), Live, NO_EFFECT_YET,
+    dns_nxdomain_ttl: Seconds = Some("15"), Live, EFFECTIVE,
         "How long a name that was not found is not asked for again.";
     dns_zone_check_period: Seconds = Some("0"), Live, NO_EFFECT_YET,
         "How often the serial number of a DNS zone is looked at; 0 = never.";
@@ -165,14 +162,14 @@ registry! {
         "Sends server_reset_query in transaction and statement mode as well.";
     server_round_robin: Flag = Some("0"), Live, EFFECTIVE,
         "Takes the server that has been idle longest instead of the one used last.";
-    server_tls13_ciphers: OptText = None, Live, Protects(&[]),
-        "Cipher suites for TLS 1.3 with servers; the built-in choice is used.";
+    server_tls13_ciphers: OptText = None, Live, EFFECTIVE,
+        "Cipher suites for TLS 1.3 with servers, by OpenSSL's names.";
     server_tls_ca_file: Path = Some(""), Live, EFFECTIVE,
         "Certificates of the authorities that a server's certificate must come from.";
     server_tls_cert_file: Path = Some(""), Live, EFFECTIVE,
         "Certificate shown to servers.";
-    server_tls_ciphers: Text = Some("default"), Live, Protects(CIPHER_WORDS),
-        "Cipher suites for TLS 1.2 with servers; only the keywords work, and mean the built-in choice.";
+    server_tls_ciphers: Text = Some("default"), Live, EFFECTIVE,
+        "Cipher suites for TLS 1.2 with servers: default (all that are secure) or suites by OpenSSL's names.";
     server_tls_key_file: Path = Some(""), Live, EFFECTIVE,
         "Private key of server_tls_cert_file.";
     server_tls_protocols: Protocols = Some("secure"), Live, EFFECTIVE,
@@ -203,7 +200,7 @@ registry! {
         "Silence before the first keepalive probe; 0 = the system's default.";
     tcp_keepintvl: WholeSeconds = Some("0"), Live, EFFECTIVE,
         "Time between two keepalive probes; 0 = the system's default.";
-    tcp_socket_buffer: Bytes = Some("0"), Live, NO_EFFECT_YET,
+    tcp_socket_buffer: Bytes = Some("0"), Live, EFFECTIVE,
         "Size of the system's send and receive buffers; 0 = the system's default.";
     tcp_user_timeout: Millis = Some("0"), Live, EFFECTIVE,
         "How long sent data may stay unacknowledged; 0 = the system's default.";

@@ -6,6 +6,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::config::Settings;
 use socket2::{SockRef, TcpKeepalive};
 
 /// The `tcp_*` settings; zero means the system's default throughout, as in PgBouncer.
@@ -35,6 +36,20 @@ impl Default for SocketOptions {
             keepcnt: 0,
             user_timeout: 0,
             socket_buffer: 0,
+        }
+    }
+}
+
+impl From<&Settings> for SocketOptions {
+    fn from(settings: &Settings) -> Self {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        Self {
+            keepalive: settings.tcp_keepalive,
+            keepidle: seconds(settings.tcp_keepidle),
+            keepintvl: seconds(settings.tcp_keepintvl),
+            keepcnt: settings.tcp_keepcnt,
+            user_timeout: u32::try_from(settings.tcp_user_timeout.as_millis()).unwrap_or(u32::MAX),
+            socket_buffer: settings.tcp_socket_buffer as usize,
         }
     }
 }

@@ -12,7 +12,8 @@ use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
 
 use super::files::{self, Pair};
 use super::session::{Side, Tls};
-use super::{ALPN, SslMode, TlsError, TlsSettings, names, provider};
+use super::{ALPN, TlsError, TlsSettings, is_at_least, names, provider};
+use crate::config::SslMode;
 use crate::net::Stream;
 
 /// What `client_tls_*` say, with the certificate loaded.
@@ -45,7 +46,7 @@ impl ClientTls {
         if settings.mode == SslMode::Disable {
             return Ok(Self::disabled());
         }
-        let versions = names::protocols(&settings.protocols)?;
+        let versions = names::versions(settings)?;
         let (chain, key) = match files::pair(settings)? {
             Some(pair) => pair,
             None => self_signed()?,
@@ -58,7 +59,7 @@ impl ClientTls {
             Some(trust) => {
                 let mut check =
                     WebPkiClientVerifier::builder_with_provider(trust.roots.into(), provider);
-                if settings.mode < SslMode::VerifyCa {
+                if !settings.is_at_least(SslMode::VerifyCa) {
                     check = check.allow_unauthenticated();
                 }
                 builder.with_client_cert_verifier(check.build()?)
@@ -82,12 +83,12 @@ impl ClientTls {
 
     /// Whether a TCP client without TLS is refused; Unix sockets are exempt.
     pub fn is_required(&self) -> bool {
-        self.mode >= SslMode::Require
+        is_at_least(self.mode, SslMode::Require)
     }
 
     /// Whether a client must show a certificate (verify-ca, verify-full).
     pub fn is_verifying(&self) -> bool {
-        self.mode >= SslMode::VerifyCa
+        is_at_least(self.mode, SslMode::VerifyCa)
     }
 
     /// The handshake after an SSLRequest answered with `S`. Not cancel safe; unbounded in time.

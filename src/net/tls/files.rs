@@ -9,7 +9,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{SslMode, TlsError, TlsSettings};
+use super::{TlsError, TlsSettings};
+use crate::config::SslMode;
 
 /// Where systems keep their CA bundle: Debian, Red Hat, SUSE, Alpine.
 const SYSTEM_CA: [&str; 4] = [
@@ -49,7 +50,7 @@ pub(super) struct Trust {
 pub(super) fn trust(settings: &TlsSettings) -> Result<Option<Trust>, TlsError> {
     let file = if !settings.ca_file.is_empty() {
         PathBuf::from(&settings.ca_file)
-    } else if settings.mode >= SslMode::VerifyCa {
+    } else if settings.is_at_least(SslMode::VerifyCa) {
         let bundle = SYSTEM_CA.iter().map(Path::new).find(|file| file.exists());
         let word = if settings.mode == SslMode::VerifyCa {
             "verify-ca"

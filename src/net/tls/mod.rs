@@ -1,7 +1,7 @@
 //! TLS on both sides, on rustls with aws-lc-rs.
 //!
 //! Owns: certificates, verification, the handshakes and the sessions. May touch: certificate files
-//! (when a configuration is built, never later). Must never: offer less than TLS 1.2 or keep key
+//! (when a configuration is built, never later), the settings. Must never: offer less than TLS 1.2 or keep key
 //! material in anything that prints.
 //! Mirrors: PgBouncer's `client_tls_*` (we answer: [`ClientTls`]) and `server_tls_*` (we ask:
 //! [`ServerTls`]). A reload builds new ones; open sessions keep what they began with.
@@ -19,52 +19,18 @@ mod verify;
 mod tests;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+
+use crate::config::{Protocols, Settings, SslMode};
 
 pub use client::ClientTls;
 pub use server::ServerTls;
 pub use session::Tls;
 
-/// `client_tls_sslmode` and `server_tls_sslmode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SslMode {
-    /// No TLS.
-    #[default]
-    Disable,
-    /// As `prefer`.
-    Allow,
-    /// TLS where the other side wants it.
-    Prefer,
-    /// TLS or nothing; the other side's certificate is not verified.
-    Require,
-    /// The certificate must lead to the CA file.
-    VerifyCa,
-    /// And, of a server, carry the name we connected to.
-    VerifyFull,
-}
-
-impl FromStr for SslMode {
-    type Err = TlsError;
-
-    /// The words of PgBouncer, in any case.
-    fn from_str(word: &str) -> Result<Self, TlsError> {
-        Ok(match word.to_ascii_lowercase().as_str() {
-            "disable" => SslMode::Disable,
-            "allow" => SslMode::Allow,
-            "prefer" => SslMode::Prefer,
-            "require" => SslMode::Require,
-            "verify-ca" => SslMode::VerifyCa,
-            "verify-full" => SslMode::VerifyFull,
-            _ => return Err(TlsError::Mode(word.to_owned())),
-        })
-    }
-}
-
 /// The TLS settings of one side; empty texts mean what they mean in PgBouncer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
     /// `*_tls_sslmode`.
     pub mode: SslMode,
@@ -74,31 +40,87 @@ pub struct TlsSettings {
     pub cert_file: String,
     /// `*_tls_key_file`.
     pub key_file: String,
-    /// `*_tls_protocols`; empty is `secure`.
-    pub protocols: String,
+    /// `*_tls_protocols` allows TLS 1.2.
+    pub allows_tls12: bool,
+    /// `*_tls_protocols` allows TLS 1.3.
+    pub allows_tls13: bool,
     /// `*_tls_ciphers`: TLS 1.2.
     pub ciphers: String,
     /// `*_tls13_ciphers`.
     pub tls13_ciphers: String,
 }
 
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            mode: SslMode::Disable,
+            ca_file: String::new(),
+            cert_file: String::new(),
+            key_file: String::new(),
+            allows_tls12: true,
+            allows_tls13: true,
+            ciphers: String::new(),
+            tls13_ciphers: String::new(),
+        }
+    }
+}
+
+impl TlsSettings {
+    /// `client_tls_*`.
+    pub fn for_clients(settings: &Settings) -> Self {
+        let (allows_tls12, allows_tls13) =
+            Protocols::versions(&settings.client_tls_protocols).unwrap_or((true, true));
+        Self {
+            mode: settings.client_tls_sslmode,
+            ca_file: settings.client_tls_ca_file.clone(),
+            cert_file: settings.client_tls_cert_file.clone(),
+            key_file: settings.client_tls_key_file.clone(),
+            allows_tls12,
+            allows_tls13,
+            ciphers: settings.client_tls_ciphers.clone(),
+            tls13_ciphers: settings.client_tls13_ciphers.clone().unwrap_or_default(),
+        }
+    }
+
+    /// `server_tls_*`.
+    pub fn for_servers(settings: &Settings) -> Self {
+        let (allows_tls12, allows_tls13) =
+            Protocols::versions(&settings.server_tls_protocols).unwrap_or((true, true));
+        Self {
+            mode: settings.server_tls_sslmode,
+            ca_file: settings.server_tls_ca_file.clone(),
+            cert_file: settings.server_tls_cert_file.clone(),
+            key_file: settings.server_tls_key_file.clone(),
+            allows_tls12,
+            allows_tls13,
+            ciphers: settings.server_tls_ciphers.clone(),
+            tls13_ciphers: settings.server_tls13_ciphers.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether the mode is at least as strict as `floor`.
+    fn is_at_least(&self, floor: SslMode) -> bool {
+        is_at_least(self.mode, floor)
+    }
+}
+
+/// The modes stand in the order of their strictness.
+fn is_at_least(mode: SslMode, floor: SslMode) -> bool {
+    mode as u8 >= floor as u8
+}
+
 /// Why a TLS configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// An unknown word as sslmode.
+    /// Neither TLS 1.2 nor 1.3.
+    #[error("the TLS protocols leave nothing: TLS 1.0 and 1.1 are not supported")]
+    OldProtocol,
+    /// A word among the ciphers that is neither a keyword nor a supported suite.
     #[error(
-        "unknown sslmode \"{0}\" (accepted: disable, allow, prefer, require, verify-ca, verify-full)"
+        "unsupported cipher \"{0}\" (accepted: default, secure, fast, normal, all, or suites by \
+         OpenSSL's names, such as ECDHE-RSA-AES256-GCM-SHA384 and TLS_AES_256_GCM_SHA384)"
     )]
-    Mode(String),
-    /// An unknown word among the protocols.
-    #[error("unknown TLS protocols \"{0}\" (accepted: secure, all, tlsv1.2, tlsv1.3)")]
-    Protocol(String),
-    /// Nothing but TLS 1.0 or 1.1.
-    #[error("TLS protocols \"{0}\" leave nothing: TLS 1.0 and 1.1 are not supported")]
-    OldProtocol(String),
-    /// Named suites of which none is supported.
-    #[error("no supported cipher in \"{0}\"")]
-    Ciphers(String),
+    Cipher(String),
     /// A certificate without key or a key without certificate.
     #[error("TLS needs both a certificate file and a key file, or neither")]
     HalfPair,
@@ -130,7 +152,7 @@ pub enum TlsError {
 /// rustls' provider with the suites the settings leave.
 fn provider(settings: &TlsSettings) -> Result<Arc<CryptoProvider>, TlsError> {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    provider.cipher_suites = names::suites(&settings.ciphers, &settings.tls13_ciphers)?;
+    provider.cipher_suites = names::suites(settings)?;
     Ok(Arc::new(provider))
 }
 

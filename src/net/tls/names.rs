@@ -3,9 +3,13 @@
 //! Owns: the mapping between OpenSSL's names and rustls'. Never: decides whether a connection is
 //! secure enough; rustls offers nothing below TLS 1.2 and no suite without forward secrecy.
 
-use rustls::{CipherSuite, ProtocolVersion, SupportedCipherSuite};
+use rustls::version::{TLS12, TLS13};
+use rustls::{CipherSuite, ProtocolVersion, SupportedCipherSuite, SupportedProtocolVersion};
 
-use super::TlsError;
+use super::{TlsError, TlsSettings};
+
+/// PgBouncer's words for sets of ciphers.
+const KEYWORDS: [&str; 5] = ["default", "secure", "fast", "normal", "all"];
 
 /// Protocol and suite of a session as PgBouncer prints them: `TLSv1.3/TLS_AES_256_GCM_SHA384`,
 /// `TLSv1.2/ECDHE-RSA-AES256-GCM-SHA384`.
@@ -35,81 +39,49 @@ fn openssl_name(suite: CipherSuite) -> String {
         .replace('_', "-")
 }
 
-/// The protocol versions a `*_tls_protocols` value allows (libtls' grammar: names separated by
-/// commas or colons, `!` takes one away, `all` and `secure` are groups).
-pub(super) fn protocols(
-    setting: &str,
-) -> Result<Vec<&'static rustls::SupportedProtocolVersion>, TlsError> {
-    const V10: u8 = 1;
-    const V11: u8 = 2;
-    const V12: u8 = 4;
-    const V13: u8 = 8;
-    let mut chosen = 0u8;
-    for word in setting.split([',', ':']).map(str::trim) {
-        let (is_negated, word) = match word.strip_prefix('!') {
-            Some(rest) => (true, rest.trim()),
-            None => (false, word),
-        };
-        let bits = match word.to_ascii_lowercase().as_str() {
-            "all" | "legacy" | "tlsv1" => V10 | V11 | V12 | V13,
-            "" | "secure" | "default" => V12 | V13,
-            "tlsv1.0" => V10,
-            "tlsv1.1" => V11,
-            "tlsv1.2" => V12,
-            "tlsv1.3" => V13,
-            _ => return Err(TlsError::Protocol(setting.to_owned())),
-        };
-        if is_negated {
-            chosen = if chosen == 0 { 15 } else { chosen } & !bits;
-        } else {
-            chosen |= bits;
-        }
-    }
+/// The protocol versions the settings allow.
+pub(super) fn versions(
+    settings: &TlsSettings,
+) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
     let mut versions = Vec::new();
-    if chosen & V12 != 0 {
-        versions.push(&rustls::version::TLS12);
+    if settings.allows_tls12 {
+        versions.push(&TLS12);
     }
-    if chosen & V13 != 0 {
-        versions.push(&rustls::version::TLS13);
+    if settings.allows_tls13 {
+        versions.push(&TLS13);
     }
     if versions.is_empty() {
-        return Err(TlsError::OldProtocol(setting.to_owned()));
+        return Err(TlsError::OldProtocol);
     }
     Ok(versions)
 }
 
-/// The suites that the two cipher settings leave: `tls12` is `*_tls_ciphers`, `tls13` is
-/// `*_tls13_ciphers`. OpenSSL's rule words (`HIGH`, `!aNULL`, `secure` ...) stand for all suites of
-/// rustls, which are all in the strictest of those classes.
-pub(super) fn suites(tls12: &str, tls13: &str) -> Result<Vec<SupportedCipherSuite>, TlsError> {
-    let all = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
+/// The suites that the two cipher settings leave. PgBouncer's keywords stand for all suites of
+/// rustls, which are all in the strictest class; names are taken by their word. OpenSSL's rules
+/// (`HIGH`, `!aNULL`) are refused: what they would forbid cannot be promised.
+pub(super) fn suites(settings: &TlsSettings) -> Result<Vec<SupportedCipherSuite>, TlsError> {
     let mut chosen = Vec::new();
     for (setting, version) in [
-        (tls13, &rustls::version::TLS13),
-        (tls12, &rustls::version::TLS12),
+        (&settings.tls13_ciphers, &TLS13),
+        (&settings.ciphers, &TLS12),
     ] {
-        let of_version: Vec<_> = all
-            .iter()
-            .filter(|suite| suite.version() == version)
-            .copied()
-            .collect();
-        let words: Vec<&str> = setting
-            .split([':', ',', ' '])
-            .filter(|word| !word.is_empty())
-            .collect();
-        let is_named = |word: &&str| word.contains("_") || word.matches('-').count() >= 2;
-        if words.is_empty() || !words.iter().all(|word| is_named(word)) {
-            chosen.extend(of_version);
-            continue;
+        let all = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter();
+        let all: Vec<_> = all.filter(|suite| suite.version() == version).collect();
+        let mut named = Vec::new();
+        let words = setting.split([':', ',', ' ']);
+        for word in words.filter(|word| !word.is_empty()) {
+            if KEYWORDS.contains(&word.to_ascii_lowercase().as_str()) {
+                named.extend(all.iter().copied());
+                continue;
+            }
+            let mut all = all.iter().copied();
+            let suite = all.find(|suite| openssl_name(suite.suite()) == word);
+            named.push(suite.ok_or_else(|| TlsError::Cipher(word.to_owned()))?);
         }
-        let named: Vec<_> = of_version
-            .into_iter()
-            .filter(|suite| words.contains(&openssl_name(suite.suite()).as_str()))
-            .collect();
         if named.is_empty() {
-            return Err(TlsError::Ciphers(setting.to_owned()));
+            named = all;
         }
-        chosen.extend(named);
+        chosen.extend(named.into_iter().copied());
     }
     Ok(chosen)
 }

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use super::session::{Side, Tls};
 use super::verify::ServerCheck;
-use super::{ALPN, SslMode, TlsError, TlsSettings, files, names, provider};
+use super::{ALPN, TlsError, TlsSettings, files, is_at_least, names, provider};
+use crate::config::SslMode;
 use crate::net::Stream;
 
 /// What `server_tls_*` say, with the files loaded. Two are equal when settings and files are.
@@ -57,7 +58,7 @@ impl ServerTls {
         if settings.mode == SslMode::Disable {
             return Ok(Self::disabled());
         }
-        let versions = names::protocols(&settings.protocols)?;
+        let versions = names::versions(settings)?;
         let provider = provider(settings)?;
         let algorithms = provider.signature_verification_algorithms;
         let check = match settings.mode {
@@ -92,7 +93,7 @@ impl ServerTls {
 
     /// Whether a server that answers `N` is refused.
     pub fn is_required(&self) -> bool {
-        self.mode >= SslMode::Require
+        is_at_least(self.mode, SslMode::Require)
     }
 
     /// A digest of settings and file contents: reload compares it before it tags any pool.
@@ -124,11 +125,14 @@ impl ServerTls {
 
 fn fingerprint(settings: &TlsSettings) -> [u8; 32] {
     let mut digest = Sha256::new();
-    digest.update([settings.mode as u8]);
+    digest.update([
+        settings.mode as u8,
+        settings.allows_tls12.into(),
+        settings.allows_tls13.into(),
+    ]);
     if settings.mode != SslMode::Disable {
         let contents = files::contents(settings);
         let texts = [
-            settings.protocols.as_bytes(),
             settings.ciphers.as_bytes(),
             settings.tls13_ciphers.as_bytes(),
             settings.ca_file.as_bytes(),
