@@ -67,7 +67,7 @@ pub enum Problem {
         suggestion: Option<&'static str>,
     },
     /// A value its setting cannot have.
-    #[error("{value:?} is {reason}; accepted: {accepts}")]
+    #[error("{value:?}: {reason}; accepted: {accepts}")]
     BadValue {
         /// As written.
         value: String,

@@ -4,9 +4,11 @@
 //! Mirrors: PgBouncer's section handlers, with two differences: nothing is half applied, and a
 //! trailing ` ; comment` behind numbers, words and lists is tolerated (and remembered).
 
+use super::check::without_effect;
 use super::error::{ConfigError, ConfigErrors, Place, Problem};
 use super::ini::{self, Item, Lines};
-use super::registry::{Entry, Reload, Status, find};
+use super::nearest::nearest;
+use super::registry::{Entry, Status, find};
 use super::value::Remark;
 use super::{
     ALIASES, CONSOLE_DATABASE, Config, DATABASE_KEYS, DatabaseConfig, Foreign, ForeignKind,
@@ -27,58 +29,6 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// Reads text as if it stood in the file `name`; `%include` lines are followed.
 pub fn parse(name: &Path, text: &[u8]) -> Result<Config, ConfigErrors> {
     build(name, ini::parse(name, text))
-}
-
-/// Reads a file for a process that runs already. Boot-only settings keep the running value (a
-/// warning says so), and settings whose default is NULL keep theirs when the file is silent.
-pub fn reload(path: &Path, running: &Config) -> Result<Config, ConfigErrors> {
-    let mut config = load(path)?;
-    keep(&mut config, running);
-    Ok(config)
-}
-
-fn keep(config: &mut Config, running: &Config) {
-    let mut warnings = Vec::new();
-    keep_in(
-        SETTINGS,
-        &mut config.settings,
-        &running.settings,
-        |key| config.sources.contains_key(key),
-        &mut warnings,
-    );
-    keep_in(
-        OWN_SETTINGS,
-        &mut config.own,
-        &running.own,
-        |key| config.sources.contains_key(&own_name(key)),
-        &mut warnings,
-    );
-    config.warnings.append(&mut warnings);
-}
-
-fn keep_in<T: Default>(
-    table: &'static [Entry<T>],
-    new: &mut T,
-    running: &T,
-    is_written: impl Fn(&str) -> bool,
-    warnings: &mut Vec<String>,
-) {
-    for entry in table {
-        let boot = entry.reload == Reload::Boot;
-        // COMPAT: what has no default is not reset when its line goes away.
-        let silent = entry.default.is_none() && !is_written(entry.key);
-        if boot && is_written(entry.key) && entry.show(new) != entry.show(running) {
-            warnings.push(format!(
-                "{} stays {} until the next start (the file says {})",
-                entry.key,
-                entry.show_masked(running),
-                entry.show_masked(new)
-            ));
-        }
-        if boot || silent {
-            (entry.copy)(new, running);
-        }
-    }
 }
 
 fn build(path: &Path, lines: Lines) -> Result<Config, ConfigErrors> {
@@ -110,7 +60,6 @@ struct Loader {
     errors: Vec<ConfigError>,
     section: Section,
     has_main: bool,
-    idle: Vec<String>,
 }
 
 /// Name of one of our own settings among the sources.
@@ -127,7 +76,6 @@ impl Loader {
             errors: Vec::new(),
             section: Section::None,
             has_main: false,
-            idle: Vec::new(),
         }
     }
 
@@ -300,7 +248,10 @@ impl Loader {
         owner: &mut T,
         (written, value): (&str, &str),
     ) {
-        let alias = ALIASES.iter().find(|(alias, _)| *alias == written);
+        let has_aliases = name.starts_with("databases.");
+        let alias = ALIASES
+            .iter()
+            .find(|(alias, _)| has_aliases && *alias == written);
         let key = alias.map_or(written, |(_, key)| *key);
         let full = format!("{name}.{written}");
         let Some(entry) = find(table, key) else {
@@ -311,9 +262,6 @@ impl Loader {
         let outcome = assign(entry, owner, value, &mut remarks).and_then(|()| kept(entry, owner));
         if let Err(problem) = outcome {
             self.fail(place, full.clone(), problem);
-        }
-        if entry.status == Status::NoEffectYet {
-            self.idle.push(format!("{full} ({place})"));
         }
         self.remark(place, &full, remarks);
     }
@@ -408,16 +356,7 @@ impl Loader {
     }
 
     fn warn_of_idle(&mut self) {
-        let mut names = idle_in(SETTINGS, &self.config.settings, |key| key.to_owned());
-        names.extend(idle_in(OWN_SETTINGS, &self.config.own, own_name));
-        let mut idle: Vec<String> = names
-            .into_iter()
-            .filter_map(|name| {
-                let place = self.config.sources.get(&name)?;
-                Some(format!("{name} ({place})"))
-            })
-            .collect();
-        idle.append(&mut self.idle);
+        let idle = without_effect(&self.config);
         if !idle.is_empty() {
             self.config.warnings.push(format!(
                 "accepted without effect in this release: {}",
@@ -425,18 +364,6 @@ impl Loader {
             ));
         }
     }
-}
-
-fn idle_in<T: Default>(
-    table: &'static [Entry<T>],
-    owner: &T,
-    name: impl Fn(&str) -> String,
-) -> Vec<String> {
-    table
-        .iter()
-        .filter(|entry| entry.status == Status::NoEffectYet && entry.is_changed(owner))
-        .map(|entry| name(entry.key))
-        .collect()
 }
 
 /// Puts a text into its field.
@@ -479,31 +406,4 @@ fn split_comment(text: &str) -> Option<(&str, &str)> {
         after_blank = byte.is_ascii_whitespace();
     }
     None
-}
-
-/// The key most like a misspelt one: by far the most common errors are a letter or two, or case.
-pub(super) fn nearest<T>(table: &'static [Entry<T>], key: &str) -> Option<&'static str> {
-    table
-        .iter()
-        .map(|entry| (distance(entry.key, key), entry.key))
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
-        .min()
-        .map(|(_, key)| key)
-}
-
-/// Letters to insert, delete or replace to get from one word to the other, case aside.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<u8> = right.bytes().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let cost = usize::from(!a.eq_ignore_ascii_case(b));
-            let best = (diagonal + cost).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = best;
-        }
-    }
-    row[right.len()]
 }

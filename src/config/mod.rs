@@ -8,36 +8,48 @@
 //! ```text
 //! ini.rs          lines to headers and pairs        value.rs, kinds.rs  text to typed values
 //! connstr.rs      the lists in [databases] ...      registry*.rs        one row per setting
-//! load.rs         pairs to a snapshot               set.rs              SET, SHOW CONFIG
-//! effective.rs    what holds for a database, user   diff.rs             what a reload changes
-//! userlist.rs     auth_file                         check.rs, demand.rs the report of --check
-//! reference.rs    config/reference.ini
+//! load.rs         pairs to a snapshot               reload.rs           the same, once running
+//! set.rs          SET, SHOW CONFIG                  diff.rs             what a reload changes
+//! effective.rs    what holds for a database, user   userlist.rs         auth_file
+//! check.rs        the report of --check             demand.rs           its connection sums
+//! reference.rs    config/reference.ini              nearest.rs          "nearest: pool_mode"
 //! ```
 
+mod check;
 mod connstr;
+mod demand;
+mod diff;
 mod effective;
 mod error;
 mod ini;
 mod kinds;
 mod load;
+mod nearest;
+mod reference;
 mod registry;
 mod registry_entries;
 mod registry_own;
 mod registry_settings;
+mod reload;
 mod set;
 mod userlist;
 mod value;
 
+pub use check::{Acceptance, acceptance, report};
+pub use demand::{Demand, Verdict, server_demand};
+pub use diff::{Change, Fate, diff, fate, is_server_tls_changed};
 pub use effective::PoolView;
 pub use error::{ConfigError, ConfigErrors, Place, Problem, SetError};
 pub use kinds::{AuthType, LoadBalance, Password, PoolMode, Protocols, SslMode};
-pub use load::{load, parse, reload};
+pub use load::{load, parse};
+pub use reference::reference;
 pub use registry::{Entry, Reload, Status};
 pub use registry_entries::{
     ALIASES, DATABASE_KEYS, DatabaseConfig, PEER_KEYS, PeerConfig, USER_KEYS, UserConfig,
 };
 pub use registry_own::{OWN_SETTINGS, OwnSettings};
 pub use registry_settings::{SETTINGS, Settings};
+pub use reload::reload;
 pub use set::ConfigRow;
 pub use userlist::{Secret, Userlist, UserlistError};
 pub use value::{Invalid, Kind, List, Remark};
@@ -84,13 +96,16 @@ pub struct Foreign {
 }
 
 /// What PgBouncer makes of a line of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForeignKind {
-    /// The section [pgweir]: it does not start.
+    /// It does not start.
+    #[error("it refuses the section [pgweir]")]
     OwnSection,
     /// A comment behind a number or word: it does not start.
+    #[error("it has no comments behind values, and takes \"{0}\" as part of it")]
     TrailingComment(String),
     /// A comment behind a list: it starts and takes the comment for words of the list.
+    #[error("it has no comments behind values, and takes \"{0}\" for words of the list")]
     CommentInList(String),
 }
 
@@ -100,3 +115,7 @@ impl ForeignKind {
         !matches!(self, ForeignKind::CommentInList(_))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -53,6 +53,7 @@ pub struct Entry<T: 'static> {
     pub(super) apply: fn(&mut T, &str, &mut Vec<Remark>) -> Result<(), Invalid>,
     pub(super) show: fn(&T) -> Option<String>,
     pub(super) copy: fn(&mut T, &T),
+    pub(super) same: fn(&T, &T) -> bool,
 }
 
 impl<T: Default> Entry<T> {
@@ -135,6 +136,7 @@ macro_rules! registry {
             },
             show: |owner| <$kind as Kind>::render(&owner.$key),
             copy: |to, from| to.$key = from.$key.clone(),
+            same: |left, right| left.$key == right.$key,
         }, )* ];
     };
 }

@@ -4,7 +4,8 @@
 //! Mirrors: `SET key = value` (boot-only keys are accepted and ignored) and SHOW CONFIG's texts.
 
 use super::error::{Problem, SetError};
-use super::load::{assign, kept, nearest};
+use super::load::{assign, kept};
+use super::nearest::nearest;
 use super::registry::{Reload, find};
 use super::{CONSOLE_DATABASE, SETTINGS, Settings};
 
