@@ -1,1 +1,8 @@
-//! What a client set, what a server has, and the difference.
+//! What a client asked for, what a server has, and the difference.
+//!
+//! The third column beside client and server: linking makes the server match the client with the
+//! least traffic. Owns tracked parameters (surface 6.3) and named prepared statements (6.4);
+//! later LISTEN, advisory locks and temporary tables. Touches no socket.
+
+pub mod params;
+pub mod prepared;

@@ -1,1 +1,14 @@
-//! Counters and slots: the one source for SHOW and /metrics.
+//! Counters and slots: the one source for SHOW, `/metrics` and the janitor.
+//!
+//! Owns every number that is shown. Writers are single (the lane that runs the client or holds the
+//! server) and use plain loads and stores; readers (console, scrape) never visit a lane and may see
+//! a value that is a moment old. Must never block and never decide anything.
+
+pub mod clock;
+pub mod counters;
+pub mod events;
+pub mod slots;
+
+pub use counters::{Count, LaneCounters, PoolCounters, Totals};
+pub use events::Events;
+pub use slots::{ClientSlot, ClientState, Registry, ServerSlot, ServerState};

@@ -1,0 +1,195 @@
+//! Named prepared statements shared between clients (surface 6.4).
+//!
+//! One dictionary maps text, parameter types and parse context to a server-side name; each client
+//! maps its own names to entries; each server knows which entries it holds, oldest first. Nothing
+//! here sends anything: `link` does what the answers say.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use dashmap::DashMap;
+use lru::LruCache;
+
+/// One statement, whoever prepared it.
+#[derive(Debug)]
+pub struct Statement {
+    /// Unique for the life of the process.
+    pub id: u64,
+    /// Its name on every server.
+    pub server_name: Box<str>,
+    /// Text, NUL and parameter types, as in the Parse message behind the name.
+    pub body: Box<[u8]>,
+    key: Box<[u8]>,
+}
+
+impl PartialEq for Statement {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+impl Eq for Statement {}
+
+/// All statements that any client holds.
+#[derive(Debug, Default)]
+pub struct Dictionary {
+    last_id: AtomicU64,
+    entries: DashMap<Box<[u8]>, Arc<Statement>>,
+}
+
+impl Dictionary {
+    /// The entry for a Parse body under a parse context (`Params::parse_context`).
+    pub fn intern(&self, body: &[u8], context: u64) -> Arc<Statement> {
+        let mut key = Vec::with_capacity(body.len() + 8);
+        key.extend_from_slice(&context.to_ne_bytes());
+        key.extend_from_slice(body);
+        if let Some(known) = self.entries.get(key.as_slice()) {
+            return Arc::clone(&known);
+        }
+        let entry = self.entries.entry(key.clone().into_boxed_slice());
+        let made = entry.or_insert_with(|| {
+            let id = self.last_id.fetch_add(1, Relaxed) + 1;
+            Arc::new(Statement {
+                id,
+                server_name: format!("PGWEIR_{id}").into_boxed_str(),
+                body: body.into(),
+                key: key.into_boxed_slice(),
+            })
+        });
+        Arc::clone(&made)
+    }
+
+    /// A holder lets go: the entry is dropped when the dictionary is the only one left. Servers that
+    /// still have it prepared keep their own reference until their LRU evicts it.
+    pub fn release(&self, statement: Arc<Statement>) {
+        let key = statement.key.clone();
+        drop(statement);
+        self.entries
+            .remove_if(&key, |_, entry| Arc::strong_count(entry) == 1);
+    }
+
+    /// Statements known.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// What a client has prepared: its names.
+#[derive(Debug, Default)]
+pub struct ClientStatements {
+    names: HashMap<Box<[u8]>, Arc<Statement>>,
+}
+
+impl ClientStatements {
+    /// The entry behind a name.
+    pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
+        self.names.get(name)
+    }
+    /// Takes a name; gives back the entry when the name is in use.
+    pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) -> Result<(), Arc<Statement>> {
+        if self.names.contains_key(name) {
+            return Err(statement);
+        }
+        self.names.insert(name.into(), statement);
+        Ok(())
+    }
+    /// Frees a name.
+    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
+        self.names.remove(name)
+    }
+    /// Frees every name.
+    pub fn drain(&mut self) -> impl Iterator<Item = Arc<Statement>> + '_ {
+        self.names.drain().map(|(_, statement)| statement)
+    }
+    /// How many names are in use.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// What a server has prepared, least recently used first to go.
+#[derive(Debug)]
+pub struct ServerStatements {
+    held: LruCache<u64, Arc<Statement>>,
+}
+
+impl Default for ServerStatements {
+    fn default() -> Self {
+        Self { held: LruCache::unbounded() }
+    }
+}
+
+impl ServerStatements {
+    /// Whether the server has it; marks it as used.
+    pub fn touch(&mut self, id: u64) -> bool {
+        self.held.get(&id).is_some()
+    }
+    /// The server is about to have it.
+    pub fn insert(&mut self, statement: Arc<Statement>) {
+        self.held.put(statement.id, statement);
+    }
+    /// The server does not have it after all.
+    pub fn remove(&mut self, id: u64) {
+        self.held.pop(&id);
+    }
+    /// The one to close when there are more than `limit`.
+    pub fn evict_over(&mut self, limit: usize) -> Option<Arc<Statement>> {
+        if self.held.len() > limit {
+            self.held.pop_lru().map(|(_, statement)| statement)
+        } else {
+            None
+        }
+    }
+    /// DEALLOCATE ALL or DISCARD ALL ran.
+    pub fn clear(&mut self) {
+        self.held.clear();
+    }
+    /// How many it has.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_text_same_entry_other_context_other_entry() {
+        let dictionary = Dictionary::default();
+        let a = dictionary.intern(b"select 1\0\0\0", 7);
+        let b = dictionary.intern(b"select 1\0\0\0", 7);
+        let c = dictionary.intern(b"select 1\0\0\0", 8);
+        assert!(Arc::ptr_eq(&a, &b));
+        assert_ne!(a.server_name, c.server_name);
+        dictionary.release(a);
+        assert_eq!(dictionary.len(), 2);
+        dictionary.release(b);
+        assert_eq!(dictionary.len(), 1);
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let dictionary = Dictionary::default();
+        let mut server = ServerStatements::default();
+        let a = dictionary.intern(b"a\0\0\0", 0);
+        let b = dictionary.intern(b"b\0\0\0", 0);
+        server.insert(Arc::clone(&a));
+        server.insert(Arc::clone(&b));
+        assert!(server.touch(a.id));
+        assert_eq!(server.evict_over(1).map(|s| s.id), Some(b.id));
+        assert_eq!(server.evict_over(1), None);
+    }
+}
