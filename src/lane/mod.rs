@@ -7,10 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicUsize,
-    Ordering::Relaxed,
-};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};

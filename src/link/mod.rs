@@ -1,1 +1,371 @@
-//! HOT. The relay between one client and one server.
+//! HOT. The relay between one client and one server, from link to release (surface 6.2).
+//!
+//! One task owns both sockets; no channel, no timer, no allocation between two queries. Each poll
+//! runs a written order: replies first, so that a server is free as early as can be; then requests;
+//! then orders and deadlines. Bytes go out from the buffer they came into. When the whole reply is
+//! held and the server is free, the link ends before the last write to the client, so that a slow
+//! client never holds a server.
+//!
+//! Owns: what is in flight on the pair. May touch `server`, `session`, `stats`, `net`, `wire`, and
+//! the pool's counters and timeouts. Must never log above debug, lock, or know what comes before or
+//! after the link.
+//!
+//! ```text
+//! replies.rs     server to client: status, parameters, when the server is free
+//! requests.rs    client to server: what is sent, what is answered here
+//! statements.rs  names of prepared statements on both sides
+//! timing.rs      counters, states shown, deadlines
+//! ```
+
+mod replies;
+mod requests;
+mod statements;
+mod timing;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use crate::config::PoolMode;
+use crate::error::ClientError;
+use crate::net::Stream;
+use crate::net::buf::{Buf, LARGE};
+use crate::pool::{Pool, PooledServer};
+use crate::server::pending::Request;
+use crate::session::params::Params;
+use crate::session::prepared::ClientStatements;
+use crate::stats::ClientSlot;
+use crate::wire::frontend;
+use timing::Timing;
+
+/// Bytes a link may move before it lets the lane's other tasks run.
+const YIELD_AFTER: usize = 256 * 1024;
+
+/// Everything of a client that the relay works on; the client room owns it between links.
+#[derive(Debug)]
+pub struct ClientSide {
+    /// Its bytes.
+    pub stream: Stream,
+    /// Client to server.
+    pub inbound: Buf,
+    /// Server to client.
+    pub outbound: Buf,
+    /// Tracked parameters the client has.
+    pub params: Arc<Params>,
+    /// Named statements the client has prepared; `None` until the first.
+    pub statements: Option<Box<ClientStatements>>,
+    /// What SHOW CLIENTS prints.
+    pub slot: Arc<ClientSlot>,
+    /// Its pool.
+    pub pool: Arc<Pool>,
+    /// The lane that runs it.
+    pub lane: usize,
+    /// Largest length field accepted, in bytes (max_packet_size).
+    pub max_packet: u32,
+    /// `disable_pqexec`: simple queries are refused.
+    pub no_simple_query: bool,
+    /// The last link broke off inside a reply: an error message cannot be told apart from it.
+    pub is_torn: bool,
+}
+
+/// How a link ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server is free; the rest of the reply is in the client's outbound buffer.
+    Complete,
+    /// The client has said goodbye, or is gone; the reason for the log.
+    ClientGone(&'static str),
+    /// The server is gone or talks nonsense; the reason for the log.
+    ServerLost(&'static str),
+    /// The client gets this error and is closed; the server too unless it is clean.
+    Fatal(ClientError),
+}
+
+/// What is left when a link is over.
+#[derive(Debug)]
+pub struct Parted {
+    /// How it ended.
+    pub end: End,
+    /// The server; the caller releases or closes it.
+    pub server: Box<PooledServer>,
+    /// The clock at the last answer, µs.
+    pub at_us: u64,
+}
+
+/// A client and a server, linked.
+#[derive(Debug)]
+pub struct Link<'a> {
+    client: &'a mut ClientSide,
+    server: Box<PooledServer>,
+    /// Bytes of a request frame that are still to be passed on.
+    in_frame: usize,
+    /// Bytes of a reply frame that are still to be passed on (or swallowed).
+    out_frame: usize,
+    swallows_frame: bool,
+    /// The server is free and everything it said is in the outbound buffer.
+    complete: bool,
+    /// The client said goodbye with requests outstanding: they are still carried out.
+    leaving: bool,
+    /// The server refused our SET of the client's parameters.
+    params_refused: bool,
+    /// Writing to the server failed: only what it still says matters.
+    server_deaf: bool,
+    server_ended: bool,
+    max_prepared: usize,
+    timing: Timing,
+}
+
+impl<'a> Link<'a> {
+    /// Joins the two; `since_us` is when the request came in. The server is made to match the
+    /// client's parameters in the same write as the client's first message.
+    pub fn join(
+        client: &'a mut ClientSide,
+        server: Box<PooledServer>,
+        max_prepared: usize,
+        since_us: u64,
+    ) -> Self {
+        let timing = Timing::begin(client, since_us);
+        let mut link = Self {
+            client,
+            server,
+            in_frame: 0,
+            out_frame: 0,
+            swallows_frame: false,
+            complete: false,
+            leaving: false,
+            params_refused: false,
+            server_deaf: false,
+            server_ended: false,
+            max_prepared,
+            timing,
+        };
+        link.match_params();
+        if !link.server.pending.applying_params() {
+            link.show_link();
+        }
+        link
+    }
+
+    /// From here on a cancel request of the client finds the server.
+    fn show_link(&self) {
+        self.client.slot.set_server_id(self.server.slot.id);
+        self.server.slot.set_client_id(self.client.slot.id);
+    }
+
+    /// Puts the SET statements that are due in front of the client's first message.
+    fn match_params(&mut self) {
+        if Arc::ptr_eq(&self.client.params, &self.server.params) {
+            return;
+        }
+        let tracked = &self.client.pool.shared.tracked;
+        match tracked.difference(&self.client.params, &self.server.params) {
+            Some(sql) => {
+                let mut set = Vec::with_capacity(sql.len() + 6);
+                frontend::query(&mut set, sql.as_bytes());
+                self.client.inbound.insert_parsed(&set);
+                self.server.pending.push_final(Request::Params);
+            }
+            // Alike but for spelling: from now on the comparison is one of pointers.
+            None => self.client.params = Arc::clone(&self.server.params),
+        }
+    }
+
+    /// Relays until the link ends. Not cancel safe: dropping it closes the server.
+    pub async fn run(mut self) -> Parted {
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        self.timing.end(self.client);
+        self.client.is_torn = self.out_frame > 0 && !self.swallows_frame;
+        self.client.slot.set_server_id(0);
+        Parted {
+            end,
+            server: self.server,
+            at_us: self.timing.now(),
+        }
+    }
+
+    /// HOT. One turn.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Some(order) = self.client.slot.order() {
+            return Poll::Ready(End::Fatal(order));
+        }
+        match self.turn(cx) {
+            Ok(()) => {}
+            Err(end) => return Poll::Ready(end),
+        }
+        match self.timing.overdue(self.client) {
+            Some(error) => Poll::Ready(End::Fatal(error)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// HOT. Both directions until neither can go on.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let mut moved = 0;
+        // What the client said before the link was made.
+        self.take_requests()?;
+        loop {
+            let requests = self.poll_requests(cx)?;
+            let replies = self.poll_replies(cx)?;
+            if self.complete {
+                return Err(End::Complete);
+            }
+            moved += requests + replies;
+            if requests + replies == 0 {
+                return Ok(());
+            }
+            if moved > YIELD_AFTER {
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
+        }
+    }
+
+    /// HOT. Client to server: one write and one read at most. Bytes moved; 0 when it must wait.
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Result<usize, End> {
+        let mut moved = 0;
+        if !self.client.inbound.unsent().is_empty() {
+            match self.write_server(cx)? {
+                Poll::Ready(n) => moved += n,
+                Poll::Pending => return Ok(0),
+            }
+        }
+        if self.leaving || !self.client.inbound.has_space() {
+            return Ok(moved);
+        }
+        let space = self.client.inbound.space();
+        let room = space.len();
+        match self.client.stream.poll_read(cx, space) {
+            Poll::Pending => {
+                self.client.inbound.release_if_empty();
+                Ok(moved)
+            }
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.client.inbound.received(n);
+                if n == room {
+                    self.client.inbound.grow(LARGE);
+                }
+                self.timing.received(n);
+                self.take_requests()?;
+                Ok(moved + n)
+            }
+            Poll::Ready(_) => Err(End::ClientGone("client unexpected eof")),
+        }
+    }
+
+    fn write_server(&mut self, cx: &mut Context<'_>) -> Result<Poll<usize>, End> {
+        if self.server_deaf {
+            let n = self.client.inbound.unsent().len();
+            self.client.inbound.sent(n);
+            return Ok(Poll::Ready(n));
+        }
+        let server = &mut self.server.stream;
+        match server.poll_write(cx, self.client.inbound.unsent()) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(n)) => {
+                self.client.inbound.sent(n);
+                if self.client.inbound.unsent().is_empty() && server.is_tls() {
+                    let _ = server.poll_flush(cx);
+                }
+                Ok(Poll::Ready(n))
+            }
+            // Its last words (a FATAL) may still be waiting to be read.
+            Poll::Ready(Err(_)) => {
+                self.server_deaf = true;
+                Ok(Poll::Ready(1))
+            }
+        }
+    }
+
+    /// HOT. Server to client: one write and one read at most. Bytes moved; 0 when it must wait.
+    fn poll_replies(&mut self, cx: &mut Context<'_>) -> Result<usize, End> {
+        let mut moved = 0;
+        if !self.client.outbound.unsent().is_empty() {
+            match self.write_client(cx)? {
+                Poll::Ready(n) => moved += n,
+                Poll::Pending => return Ok(0),
+            }
+        }
+        if self.server_ended {
+            return if self.client.outbound.unsent().is_empty() {
+                Err(End::ServerLost("server conn crashed?"))
+            } else {
+                Ok(moved)
+            };
+        }
+        if !self.client.outbound.has_space() {
+            return Ok(moved);
+        }
+        let space = self.client.outbound.space();
+        let room = space.len();
+        match self.server.stream.poll_read(cx, space) {
+            Poll::Pending => {
+                self.flush_tls(cx);
+                self.client.outbound.release_if_empty();
+                Ok(moved)
+            }
+            Poll::Ready(Ok(n)) if n > 0 => {
+                self.client.outbound.received(n);
+                if n == room {
+                    self.client.outbound.grow(LARGE);
+                }
+                self.timing.sent(n);
+                self.take_replies()?;
+                Ok(moved + n)
+            }
+            Poll::Ready(_) => {
+                self.server_ended = true;
+                Ok(moved + 1)
+            }
+        }
+    }
+
+    fn write_client(&mut self, cx: &mut Context<'_>) -> Result<Poll<usize>, End> {
+        if self.leaving {
+            let n = self.client.outbound.unsent().len();
+            self.client.outbound.sent(n);
+            return Ok(Poll::Ready(n));
+        }
+        let client = &mut *self.client;
+        match client.stream.poll_write(cx, client.outbound.unsent()) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(n)) => {
+                client.outbound.sent(n);
+                Ok(Poll::Ready(n))
+            }
+            Poll::Ready(Err(_)) => Err(End::ClientGone("client unexpected eof")),
+        }
+    }
+
+    /// Sends what a TLS session holds before the task parks; plain streams hold nothing.
+    fn flush_tls(&mut self, cx: &mut Context<'_>) {
+        if self.client.stream.is_tls() {
+            let _ = self.client.stream.poll_flush(cx);
+        }
+        if self.server.stream.is_tls() {
+            let _ = self.server.stream.poll_flush(cx);
+        }
+    }
+
+    fn mode(&self) -> PoolMode {
+        self.client.pool.mode()
+    }
+}
+
+/// Writes what is left for the client after a link; the server is long with somebody else.
+/// Cancel safe: what was sent is marked as sent.
+pub async fn flush(client: &mut ClientSide) -> Result<(), &'static str> {
+    poll_fn(|cx| {
+        while !client.outbound.unsent().is_empty() {
+            match ready!(client.stream.poll_write(cx, client.outbound.unsent())) {
+                Ok(n) if n > 0 => client.outbound.sent(n),
+                _ => return Poll::Ready(Err("client unexpected eof")),
+            }
+        }
+        if client.stream.is_tls() && ready!(client.stream.poll_flush(cx)).is_err() {
+            return Poll::Ready(Err("client unexpected eof"));
+        }
+        client.outbound.release_if_empty();
+        Poll::Ready(Ok(()))
+    })
+    .await
+}

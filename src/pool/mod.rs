@@ -1,1 +1,164 @@
-//! Pools: checkout, release, limits, deadlines.
+//! Pools: the servers and waiters of one (database, pool user), with one exact set of limits for
+//! the whole process (surface 4).
+//!
+//! Owns idle servers, queues, limits, launching, and the directory of databases and pools. May touch
+//! `server`, `session`, `stats`, `lane`, `config`. Must never touch a client's socket. Each pool has
+//! one short mutex; nothing is held across a poll, and nothing is touched between checkout and
+//! release. INVARIANT: lock order is process-wide caps, then one pool, then one waiter; a server is
+//! never dropped while a pool is locked (its drop locks the pool).
+//!
+//! ```text
+//! directory.rs  databases, users, pools by name      limits.rs    settings resolved for one pool
+//! checkout.rs   a server for a client, or the queue  state.rs     what the mutex guards
+//! release.rs    a server comes back                  pooled.rs    a server and its permits (RAII)
+//! launch.rs     new connections                      caps.rs      limits that span pools
+//! maintain.rs   three times a second                 control.rs   PAUSE, KILL, RECONNECT ...
+//! ```
+
+mod caps;
+mod checkout;
+mod control;
+mod directory;
+mod launch;
+mod limits;
+mod maintain;
+mod pooled;
+mod release;
+mod state;
+mod target;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use caps::{Caps, ClientCaps, ClientPermit};
+pub use checkout::{Checkout, Waiting};
+pub use control::ControlError;
+pub use directory::{Database, Directory, Live, NewShared, ProcessState, Shared};
+pub use launch::Welcome;
+pub use limits::{Limits, Timeouts};
+pub use pooled::PooledServer;
+pub use release::{release, release_at, reset};
+pub use state::PoolFigures;
+
+use crate::config::PoolMode;
+use crate::stats::PoolCounters;
+use arc_swap::ArcSwap;
+use state::State;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+
+/// One pool.
+#[derive(Debug)]
+pub struct Pool {
+    /// The database entry.
+    pub database: Arc<Database>,
+    /// Pool user: the forced user, else the login user.
+    pub user: Arc<str>,
+    /// What SHOW STATS sums up.
+    pub counters: PoolCounters,
+    /// Timeouts of running queries, resolved; replaced on reload.
+    pub timeouts: ArcSwap<Timeouts>,
+    /// What all pools share.
+    pub shared: Arc<Shared>,
+    clients: AtomicUsize,
+    mode: AtomicU8,
+    max_prepared: AtomicUsize,
+    has_reset: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Pool {
+    /// A pool without servers.
+    pub(crate) fn with_limits(
+        shared: Arc<Shared>,
+        database: Arc<Database>,
+        user: Arc<str>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let lanes = shared.lanes.len();
+        Arc::new(Self {
+            database,
+            user,
+            counters: PoolCounters::with_writers(lanes + 1),
+            timeouts: ArcSwap::from_pointee(limits.timeouts),
+            clients: AtomicUsize::new(0),
+            mode: AtomicU8::new(mode_number(limits.mode)),
+            max_prepared: AtomicUsize::new(limits.max_prepared),
+            has_reset: AtomicBool::new(limits.reset_query.is_some()),
+            state: Mutex::new(State::with_lanes(lanes, limits)),
+            shared,
+        })
+    }
+
+    /// HOT. The state; a panic elsewhere cannot leave it half changed, since nothing under the lock
+    /// calls out.
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// HOT. Current pool mode; a change holds from the next transaction on.
+    #[inline]
+    pub fn mode(&self) -> PoolMode {
+        match self.mode.load(Relaxed) {
+            0 => PoolMode::Session,
+            1 => PoolMode::Transaction,
+            _ => PoolMode::Statement,
+        }
+    }
+
+    /// HOT. Named statements a server may hold; 0 passes names through.
+    #[inline]
+    pub fn max_prepared(&self) -> usize {
+        self.max_prepared.load(Relaxed)
+    }
+
+    /// HOT. What to run on a server before another client gets it, if anything.
+    #[inline]
+    pub fn reset_query(&self) -> Option<String> {
+        if !self.has_reset.load(Relaxed) {
+            return None;
+        }
+        self.lock().limits.reset_query.clone()
+    }
+
+    /// A client has logged in to this pool.
+    pub fn client_arrived(&self) {
+        self.clients.fetch_add(1, Relaxed);
+    }
+
+    /// It has left.
+    pub fn client_left(&self) {
+        self.clients.fetch_sub(1, Relaxed);
+    }
+
+    /// Logged-in clients, idle ones included.
+    pub fn clients(&self) -> usize {
+        self.clients.load(Relaxed)
+    }
+
+    /// Takes over new limits, as after a reload or SET.
+    pub fn set_limits(&self, limits: Limits) {
+        self.timeouts.store(Arc::new(limits.timeouts));
+        self.mode.store(mode_number(limits.mode), Relaxed);
+        self.max_prepared.store(limits.max_prepared, Relaxed);
+        self.has_reset.store(limits.reset_query.is_some(), Relaxed);
+        self.lock().limits = limits;
+    }
+
+    /// Limits in force.
+    pub fn limits(&self) -> Limits {
+        self.lock().limits.clone()
+    }
+
+    /// Figures for SHOW POOLS and the metrics.
+    pub fn figures(&self) -> PoolFigures {
+        self.lock().figures()
+    }
+}
+
+fn mode_number(mode: PoolMode) -> u8 {
+    match mode {
+        PoolMode::Session => 0,
+        PoolMode::Transaction => 1,
+        PoolMode::Statement => 2,
+    }
+}

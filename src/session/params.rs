@@ -95,7 +95,9 @@ impl Tracked {
                 values[index] = Some(Arc::from(value));
             }
         }
-        self.share(Params { values: values.into() })
+        self.share(Params {
+            values: values.into(),
+        })
     }
 
     /// `base` with one value changed.
@@ -155,7 +157,11 @@ impl Tracked {
 /// Quotes a value for SET. A quoted list (search_path) is reported in SQL form already.
 fn push_value(sql: &mut String, name: &str, value: &str) {
     if name.eq_ignore_ascii_case("search_path") {
-        sql.push_str(if value == "\"\"" || value.is_empty() { "''" } else { value });
+        sql.push_str(if value == "\"\"" || value.is_empty() {
+            "''"
+        } else {
+            value
+        });
         return;
     }
     if value.contains('\\') {

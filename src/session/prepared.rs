@@ -20,7 +20,6 @@ pub struct Statement {
     pub server_name: Box<str>,
     /// Text, NUL and parameter types, as in the Parse message behind the name.
     pub body: Box<[u8]>,
-    key: Box<[u8]>,
 }
 
 impl PartialEq for Statement {
@@ -46,26 +45,22 @@ impl Dictionary {
         if let Some(known) = self.entries.get(key.as_slice()) {
             return Arc::clone(&known);
         }
-        let entry = self.entries.entry(key.clone().into_boxed_slice());
+        let entry = self.entries.entry(key.into_boxed_slice());
         let made = entry.or_insert_with(|| {
             let id = self.last_id.fetch_add(1, Relaxed) + 1;
             Arc::new(Statement {
                 id,
                 server_name: format!("PGWEIR_{id}").into_boxed_str(),
                 body: body.into(),
-                key: key.into_boxed_slice(),
             })
         });
         Arc::clone(&made)
     }
 
-    /// A holder lets go: the entry is dropped when the dictionary is the only one left. Servers that
-    /// still have it prepared keep their own reference until their LRU evicts it.
-    pub fn release(&self, statement: Arc<Statement>) {
-        let key = statement.key.clone();
-        drop(statement);
-        self.entries
-            .remove_if(&key, |_, entry| Arc::strong_count(entry) == 1);
+    /// Drops entries that nobody holds any more; called now and then by the janitor, so that no
+    /// path of a client has to.
+    pub fn purge(&self) {
+        self.entries.retain(|_, entry| Arc::strong_count(entry) > 1);
     }
 
     /// Statements known.
@@ -89,21 +84,17 @@ impl ClientStatements {
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.names.get(name)
     }
-    /// Takes a name; gives back the entry when the name is in use.
-    pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) -> Result<(), Arc<Statement>> {
-        if self.names.contains_key(name) {
-            return Err(statement);
-        }
+    /// Takes a name; the caller has asked whether it is free.
+    pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
         self.names.insert(name.into(), statement);
-        Ok(())
     }
     /// Frees a name.
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
         self.names.remove(name)
     }
     /// Frees every name.
-    pub fn drain(&mut self) -> impl Iterator<Item = Arc<Statement>> + '_ {
-        self.names.drain().map(|(_, statement)| statement)
+    pub fn clear(&mut self) {
+        self.names.clear();
     }
     /// How many names are in use.
     pub fn len(&self) -> usize {
@@ -123,7 +114,9 @@ pub struct ServerStatements {
 
 impl Default for ServerStatements {
     fn default() -> Self {
-        Self { held: LruCache::unbounded() }
+        Self {
+            held: LruCache::unbounded(),
+        }
     }
 }
 
@@ -174,9 +167,11 @@ mod tests {
         let c = dictionary.intern(b"select 1\0\0\0", 8);
         assert!(Arc::ptr_eq(&a, &b));
         assert_ne!(a.server_name, c.server_name);
-        dictionary.release(a);
+        drop(a);
+        dictionary.purge();
         assert_eq!(dictionary.len(), 2);
-        dictionary.release(b);
+        drop(b);
+        dictionary.purge();
         assert_eq!(dictionary.len(), 1);
     }
 

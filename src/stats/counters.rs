@@ -91,7 +91,9 @@ impl PoolCounters {
     /// `writers`: the number of lanes plus one for the control thread.
     pub fn with_writers(writers: usize) -> Self {
         Self {
-            lanes: (0..writers.max(1)).map(|_| LaneCounters::default()).collect(),
+            lanes: (0..writers.max(1))
+                .map(|_| LaneCounters::default())
+                .collect(),
         }
     }
 

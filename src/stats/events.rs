@@ -57,7 +57,12 @@ impl Events {
             .iter()
             .map(|entry| {
                 let (event, database, label) = entry.key();
-                (*event, database.to_string(), label.to_string(), entry.load(Relaxed))
+                (
+                    *event,
+                    database.to_string(),
+                    label.to_string(),
+                    entry.load(Relaxed),
+                )
             })
             .collect();
         rows.sort();

@@ -200,7 +200,8 @@ impl ClientSlot {
     }
     /// Sets the number of named prepared statements.
     pub fn set_prepared(&self, count: usize) {
-        self.prepared.store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
+        self.prepared
+            .store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
     }
     /// Current application_name.
     pub fn application_name(&self) -> Option<Arc<str>> {
@@ -241,7 +242,11 @@ impl ClientSlot {
     }
     /// The order, if there is one.
     pub fn order(&self) -> Option<ClientError> {
-        if self.has_order() { self.caller().order.clone() } else { None }
+        if self.has_order() {
+            self.caller().order.clone()
+        } else {
+            None
+        }
     }
 }
 
@@ -320,7 +325,8 @@ impl ServerSlot {
     }
     /// Sets the number of prepared statements.
     pub fn set_prepared(&self, count: usize) {
-        self.prepared.store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
+        self.prepared
+            .store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
     }
     /// Tagged to be closed at release (RECONNECT, changed connect string).
     pub fn close_needed(&self) -> bool {

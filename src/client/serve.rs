@@ -1,0 +1,368 @@
+//! HOT. A logged-in client from its first query to its goodbye.
+//!
+//! One query, read from top to bottom: `next_request` waits without a buffer, `checkout` gets a
+//! server or queues, the link relays, `after_link` gives the server back, and only then is the rest
+//! of the reply written.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::cancel;
+use super::close::{Departure, Goodbye};
+use super::timeouts::ClientTimeouts;
+use crate::error::ClientError;
+use crate::link::{self, ClientSide, End, Link, Parted};
+use crate::pool::{self, Checkout, ClientPermit, Directory, PooledServer, ProcessState, Waiting};
+use crate::request::{self, Unlinked};
+use crate::stats::clock::now_us;
+use crate::stats::slots::NEVER;
+use crate::stats::{ClientState, Count};
+use crate::wire::backend::Status;
+use crate::wire::frame::{self, HEADER, Peeked};
+
+/// Longest a closing client is waited for to take its last bytes.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// A logged-in client. Its whole state is this one value, so that it can change lanes.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) side: ClientSide,
+    pub(super) directory: Arc<Directory>,
+    pub(super) cancel_keys: Arc<cancel::CancelKeys>,
+    pub(super) cancel_key: u64,
+    pub(super) timeouts: ClientTimeouts,
+    /// Bytes of a message that is dropped as it arrives.
+    pub(super) skip: usize,
+    /// Given back when the client is gone.
+    pub(super) _permit: ClientPermit,
+}
+
+/// What an idle client wants.
+enum Next {
+    /// A message that needs a server is there.
+    Request,
+    /// Nothing, and the lane is too full.
+    Move,
+    /// It leaves.
+    Leave(Departure),
+}
+
+/// Starts (or goes on with) a client on a lane.
+pub fn start(client: Client) {
+    let lanes = &client.directory.shared.lanes;
+    if let Some(lane) = lanes.get(client.side.lane).cloned() {
+        lane.spawn(serve(client));
+    }
+}
+
+async fn serve(mut client: Client) {
+    if client.side.stream.attach().is_err() {
+        return;
+    }
+    poll_fn(|cx| {
+        client.side.slot.set_waker(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
+    loop {
+        match client.next_request().await {
+            Next::Request => {}
+            Next::Move => match client.change_lane() {
+                Some(client) => return start(client),
+                None => return,
+            },
+            Next::Leave(departure) => return client.leave(departure).await,
+        }
+        if let Err(departure) = client.one_link().await {
+            return client.leave(departure).await;
+        }
+    }
+}
+
+impl Client {
+    /// HOT. From a request to the server's release.
+    async fn one_link(&mut self) -> Result<(), Departure> {
+        let since = now_us();
+        self.side.slot.set_request_us(since);
+        let server = self.checkout(since).await?;
+        let max_prepared = self.side.pool.max_prepared();
+        let parted = Link::join(&mut self.side, server, max_prepared, since)
+            .run()
+            .await;
+        self.after_link(parted)?;
+        link::flush(&mut self.side).await.map_err(Departure::gone)
+    }
+
+    /// HOT. Waits for a message that needs a server. Cancel safe.
+    async fn next_request(&mut self) -> Next {
+        self.side.slot.set_state(ClientState::Idle);
+        if self.timeouts.idle != NEVER {
+            let deadline = now_us().saturating_add(self.timeouts.idle);
+            self.side.slot.set_deadline_us(deadline);
+        }
+        let next = poll_fn(|cx| self.poll_idle(cx)).await;
+        if self.timeouts.idle != NEVER {
+            self.side.slot.set_deadline_us(NEVER);
+        }
+        next
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            if let Some(order) = self.side.slot.order() {
+                return Poll::Ready(Next::Leave(Departure::error(order)));
+            }
+            if let Some(next) = self.judge() {
+                return Poll::Ready(next);
+            }
+            if self.side.inbound.is_empty() {
+                self.side.inbound.release_if_empty();
+                match self.side.stream.poll_read_ready(cx) {
+                    Poll::Ready(_) => {}
+                    Poll::Pending => return self.poll_parked(),
+                }
+            }
+            let space = self.side.inbound.space();
+            match self.side.stream.poll_read(cx, space) {
+                Poll::Ready(Ok(n)) if n > 0 => self.side.inbound.received(n),
+                Poll::Ready(_) => {
+                    return Poll::Ready(Next::Leave(Departure::gone("client unexpected eof")));
+                }
+                Poll::Pending => {
+                    self.side.inbound.release_if_empty();
+                    return self.poll_parked();
+                }
+            }
+        }
+    }
+
+    /// Nothing to do: too long already, or on too full a lane?
+    fn poll_parked(&self) -> Poll<Next> {
+        if self.timeouts.idle != NEVER && self.side.slot.deadline_us() < now_us() {
+            let error = ClientError::client_idle_timeout();
+            return Poll::Ready(Next::Leave(Departure::error(error)));
+        }
+        let lane = self.directory.shared.lanes.get(self.side.lane);
+        if self.side.inbound.is_empty() && lane.is_some_and(|lane| lane.take_shed()) {
+            return Poll::Ready(Next::Move);
+        }
+        Poll::Pending
+    }
+
+    /// HOT. What the bytes at hand ask for; `None`: more must come.
+    fn judge(&mut self) -> Option<Next> {
+        loop {
+            if self.skip > 0 {
+                let n = self.skip.min(self.side.inbound.unparsed().len());
+                self.side.inbound.discard(n);
+                self.skip -= n;
+            }
+            let unparsed = self.side.inbound.unparsed();
+            let header = match frame::peek(unparsed, self.side.max_packet) {
+                Peeked::Short => return None,
+                Peeked::Bad => {
+                    let error = ClientError::bad_header(&unparsed[..HEADER.min(unparsed.len())]);
+                    return Some(Next::Leave(Departure::error(error)));
+                }
+                Peeked::Header(header) => header,
+            };
+            match request::unlinked(header.tag) {
+                Unlinked::NeedsServer => return Some(Next::Request),
+                Unlinked::Terminate => {
+                    return Some(Next::Leave(Departure::gone("client close request")));
+                }
+                Unlinked::Unknown => {
+                    let error = ClientError::unknown_packet();
+                    return Some(Next::Leave(Departure::error(error)));
+                }
+                Unlinked::Drop => self.skip = header.total,
+            }
+        }
+    }
+
+    /// HOT. A server, at once or after a wait.
+    async fn checkout(&mut self, since: u64) -> Result<Box<PooledServer>, Departure> {
+        let mut waited = false;
+        loop {
+            if self.directory.state() == ProcessState::WaitForServers {
+                return Err(Departure::error(ClientError::server_shutting_down()));
+            }
+            let pool = &self.side.pool;
+            match pool.checkout(self.side.lane, &self.side.slot, since) {
+                Checkout::Server(server) => {
+                    if waited {
+                        self.wait_ended(since);
+                    }
+                    return Ok(server);
+                }
+                Checkout::Refused(error) => return Err(Departure::error(error)),
+                Checkout::Queued(waiting) => {
+                    waited = true;
+                    if let Some(server) = self.wait(waiting, since).await? {
+                        self.wait_ended(since);
+                        return Ok(server);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait_ended(&self, since: u64) {
+        let counters = self.side.pool.counters.lane(self.side.lane);
+        counters.add(Count::WaitTime, now_us().saturating_sub(since));
+    }
+
+    /// Waits in the queue; `Ok(None)`: what was granted is dead, ask again.
+    async fn wait(
+        &mut self,
+        waiting: Waiting,
+        since: u64,
+    ) -> Result<Option<Box<PooledServer>>, Departure> {
+        let slot = Arc::clone(&self.side.slot);
+        slot.set_state(ClientState::Waiting);
+        slot.set_waiting_since_us(since);
+        let mut notified = self.timeouts.notify == NEVER;
+        slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
+        let granted = poll_fn(|cx| {
+            if let Some(granted) = waiting.take() {
+                return Poll::Ready(granted.map_err(Departure::error));
+            }
+            if let Some(order) = slot.order() {
+                return Poll::Ready(Err(Departure::error(order)));
+            }
+            if !notified && self.timeouts.is_notify_due(since) {
+                notified = true;
+                slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
+                self.side.outbound.insert_parsed(super::close::queued_notice());
+            }
+            if let Some(error) = self.timeouts.overdue_in_queue(since) {
+                return Poll::Ready(Err(Departure::error(error)));
+            }
+            self.poll_while_queued(cx).map(Err)
+        })
+        .await;
+        slot.set_deadline_us(NEVER);
+        slot.set_waiting_since_us(0);
+        granted
+    }
+
+    /// A queued client is still watched: one that hangs up leaves at once and its query is never
+    /// run. Half-closed counts as hung up.
+    fn poll_while_queued(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
+        while !self.side.outbound.unsent().is_empty() {
+            let unsent = self.side.outbound.unsent();
+            match self.side.stream.poll_write(cx, unsent) {
+                Poll::Ready(Ok(n)) => self.side.outbound.sent(n),
+                Poll::Ready(Err(_)) => break,
+                Poll::Pending => break,
+            }
+        }
+        while self.side.inbound.has_space() {
+            let space = self.side.inbound.space();
+            match self.side.stream.poll_read(cx, space) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(n)) if n > 0 => self.side.inbound.received(n),
+                Poll::Ready(_) => return Poll::Ready(Departure::gone("client unexpected eof")),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// HOT. The server goes back, or is closed; an error means that the client leaves.
+    fn after_link(&mut self, parted: Parted) -> Result<(), Departure> {
+        let Parted {
+            end,
+            server,
+            at_us,
+        } = parted;
+        match end {
+            End::Complete => {
+                self.give_back(server, at_us);
+                Ok(())
+            }
+            End::ClientGone(reason) => {
+                self.part_from(server, None);
+                Err(Departure::gone(reason))
+            }
+            End::ServerLost(reason) => {
+                server.close(reason);
+                Err(Departure::error(ClientError::server_crashed()))
+            }
+            End::Fatal(error) => {
+                self.part_from(server, Some(&error));
+                Err(Departure::error(error))
+            }
+        }
+    }
+
+    /// HOT. A clean server: released, or reset first where the mode or a setting asks for it.
+    fn give_back(&self, server: Box<PooledServer>, at_us: u64) {
+        let lane = self.side.lane;
+        match self.side.pool.reset_query() {
+            Some(sql) => pool::reset(server, lane, sql),
+            None => pool::release_at(server, lane, at_us),
+        }
+    }
+
+    /// The client leaves: a clean server goes back, another is closed, never reset.
+    fn part_from(&self, server: Box<PooledServer>, error: Option<&ClientError>) {
+        if server.is_clean() {
+            return self.give_back(server, now_us());
+        }
+        let reason = match error.map(|error| error.reason) {
+            Some("query_timeout") => "query timeout",
+            Some("idle_transaction_timeout") => "idle transaction timeout",
+            Some("transaction_timeout") => "transaction timeout",
+            Some("database_removed") => "database removed",
+            _ if server.pending.is_empty() => "client disconnect while server was not ready",
+            _ => "client disconnected with query in progress",
+        };
+        // Its transaction is lost in any case: the backend need not work on for nobody.
+        if server.status != Status::Idle && !server.pending.is_empty() {
+            cancel::cancel_abandoned(&self.directory, &server);
+        }
+        server.close(reason);
+    }
+
+    /// Takes the client to another lane; `None` when its socket cannot be moved.
+    fn change_lane(mut self) -> Option<Self> {
+        let lanes = &self.directory.shared.lanes;
+        let target = lanes
+            .iter()
+            .filter(|lane| lane.index != self.side.lane)
+            .min_by_key(|lane| lane.clients())?;
+        self.side.stream.detach().ok()?;
+        lanes[self.side.lane].client_left();
+        target.client_arrived();
+        self.side.lane = target.index;
+        self.side.slot.set_lane(target.index);
+        Some(self)
+    }
+
+    /// Last words, then the end.
+    async fn leave(mut self, departure: Departure) {
+        let goodbye = Goodbye::of(&self, &departure);
+        if let Some(frame) = goodbye.frame {
+            let write = async {
+                link::flush(&mut self.side).await.ok()?;
+                self.side.stream.write_all(&frame).await.ok()?;
+                self.side.stream.shutdown().await.ok()
+            };
+            let _ = tokio::time::timeout(LAST_WRITE, write).await;
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let shared = &self.directory.shared;
+        self.cancel_keys.forget(self.cancel_key);
+        shared.registry.forget_client(self.side.slot.id);
+        self.side.pool.client_left();
+        if let Some(lane) = shared.lanes.get(self.side.lane) {
+            lane.client_left();
+        }
+    }
+}

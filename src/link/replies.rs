@@ -1,0 +1,226 @@
+//! HOT. Server to client: a walk over headers, and the few bodies that matter.
+
+use std::sync::Arc;
+
+use super::{End, Link};
+use crate::config::PoolMode;
+use crate::error::ClientError;
+use crate::net::buf::LARGE;
+use crate::server::drops_statements;
+use crate::server::pending::{Reply, Request, Synthetic};
+use crate::wire::backend::{self, Status, tag};
+use crate::wire::frame::{self, HEADER, Header, Peeked};
+
+/// Largest length field believed from a server: PostgreSQL's own limit on a message.
+const MAX_REPLY: u32 = i32::MAX as u32;
+
+impl Link<'_> {
+    /// HOT. Looks at everything received from the server and marks what goes to the client.
+    pub(super) fn take_replies(&mut self) -> Result<(), End> {
+        loop {
+            if self.out_frame > 0 {
+                if !self.pass_reply_rest() {
+                    return Ok(());
+                }
+                continue;
+            }
+            if self.server.pending.owes_synthetic() {
+                self.answer_synthetics();
+            }
+            match frame::peek(self.client.outbound.unparsed(), MAX_REPLY) {
+                Peeked::Short => break,
+                Peeked::Bad => return Err(End::ServerLost("bad packet header from server")),
+                Peeked::Header(header) => {
+                    if !self.take_reply(header)? {
+                        break;
+                    }
+                }
+            }
+        }
+        // A frame that has begun after the last ReadyForQuery belongs to this client's session.
+        self.complete = self.is_free() && self.client.outbound.unparsed().is_empty();
+        Ok(())
+    }
+
+    /// Passes on more of a frame that is larger than what has been received; false when nothing
+    /// more is there.
+    fn pass_reply_rest(&mut self) -> bool {
+        let n = self.out_frame.min(self.client.outbound.unparsed().len());
+        if n == 0 {
+            return false;
+        }
+        self.out_frame -= n;
+        if self.swallows_frame {
+            self.client.outbound.discard(n);
+        } else {
+            self.client.outbound.parse(n);
+        }
+        true
+    }
+
+    fn pass_reply(&mut self, header: Header, reply: Reply) {
+        self.swallows_frame = reply == Reply::Swallow;
+        self.out_frame = header.total;
+        self.pass_reply_rest();
+    }
+
+    /// HOT. One reply; false when it must be complete to be judged and is not.
+    fn take_reply(&mut self, header: Header) -> Result<bool, End> {
+        match header.tag {
+            tag::DATA_ROW | tag::COPY_DATA => {
+                let reply = self.own_reply();
+                self.pass_reply(header, reply);
+            }
+            tag::READY_FOR_QUERY | tag::PARAMETER_STATUS | tag::COMMAND_COMPLETE | tag::ERROR => {
+                return self.take_judged(header);
+            }
+            tag::NOTICE | tag::NOTIFICATION => {
+                let reply = self.own_reply();
+                self.pass_reply(header, reply);
+            }
+            _ => {
+                let reply = self.server.pending.on_reply(header.tag);
+                self.pass_reply(header, reply);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether rows and notices belong to our own SET.
+    fn own_reply(&self) -> Reply {
+        if self.server.pending.applying_params() {
+            Reply::Swallow
+        } else {
+            Reply::Forward
+        }
+    }
+
+    /// A reply whose body matters.
+    fn take_judged(&mut self, header: Header) -> Result<bool, End> {
+        if self.client.outbound.unparsed().len() < header.total {
+            if header.total <= LARGE {
+                self.client.outbound.grow(header.total);
+                return Ok(false);
+            }
+            return self.take_oversized(header);
+        }
+        match header.tag {
+            tag::READY_FOR_QUERY => self.on_ready(header)?,
+            tag::PARAMETER_STATUS => self.on_parameter(header),
+            tag::COMMAND_COMPLETE => self.on_command(header),
+            _ => self.on_error(header),
+        }
+        Ok(true)
+    }
+
+    /// An error of more than 64 KiB is passed on unseen; nothing else may be so large.
+    fn take_oversized(&mut self, header: Header) -> Result<bool, End> {
+        if header.tag != tag::ERROR {
+            return Err(End::ServerLost("bad packet header from server"));
+        }
+        self.undo();
+        let reply = self.own_reply();
+        self.pass_reply(header, reply);
+        Ok(true)
+    }
+
+    /// HOT. ReadyForQuery: the server says where it stands, and may be free.
+    fn on_ready(&mut self, header: Header) -> Result<(), End> {
+        let byte = self.client.outbound.unparsed().get(HEADER).copied();
+        let Some(status) = byte.and_then(Status::parse) else {
+            return Err(End::ServerLost("bad ReadyForQuery from server"));
+        };
+        self.server.status = status;
+        if let Some(Request::Params) = self.server.pending.on_ready() {
+            self.pass_reply(header, Reply::Swallow);
+            return self.params_applied();
+        }
+        self.pass_reply(header, Reply::Forward);
+        let is_last = self.server.pending.is_empty();
+        if is_last {
+            self.timing.query_ended(self.client, status);
+        }
+        if status != Status::Idle && self.mode() == PoolMode::Statement {
+            return Err(End::Fatal(ClientError::transaction_in_statement_mode()));
+        }
+        if self.leaving && self.server.pending.is_done() {
+            return Err(End::ClientGone("client close request"));
+        }
+        Ok(())
+    }
+
+    /// HOT. Every request is answered, none is half sent, and the mode lets the server go.
+    fn is_free(&self) -> bool {
+        self.server.is_clean()
+            && self.in_frame == 0
+            && self.out_frame == 0
+            && self.client.inbound.unsent().is_empty()
+            && self.mode() != PoolMode::Session
+    }
+
+    /// Our SET has been answered: the client takes over the server's spelling.
+    fn params_applied(&mut self) -> Result<(), End> {
+        if self.params_refused {
+            return Err(End::Fatal(ClientError::invalid_server_parameter()));
+        }
+        self.client.params = Arc::clone(&self.server.params);
+        self.show_link();
+        Ok(())
+    }
+
+    fn on_parameter(&mut self, header: Header) {
+        let is_own = self.server.pending.applying_params();
+        let tracked = Arc::clone(&self.client.pool.shared.tracked);
+        let were_same = Arc::ptr_eq(&self.client.params, &self.server.params);
+        let whole = &self.client.outbound.unparsed()[..header.total];
+        self.server.note_parameter(whole, &tracked);
+        if is_own {
+            self.pass_reply(header, Reply::Swallow);
+            return;
+        }
+        if were_same {
+            self.client.params = Arc::clone(&self.server.params);
+        } else if let Some((name, value)) = backend::parameter_status(whole)
+            && let (Some(index), Ok(value)) = (tracked.index_of(name), std::str::from_utf8(value))
+        {
+            self.client.params = tracked.with_value(&self.client.params, index, value);
+        }
+        let name = self.client.params.application_name().cloned();
+        self.client.slot.set_application_name(name);
+        self.pass_reply(header, Reply::Forward);
+    }
+
+    fn on_command(&mut self, header: Header) {
+        let whole = &self.client.outbound.unparsed()[..header.total];
+        if drops_statements(&whole[HEADER..]) {
+            self.forget_statements();
+        }
+        let reply = self.server.pending.on_reply(header.tag);
+        self.pass_reply(header, reply);
+    }
+
+    fn on_error(&mut self, header: Header) {
+        if self.server.pending.applying_params() {
+            self.params_refused = true;
+            self.pass_reply(header, Reply::Swallow);
+            return;
+        }
+        self.undo();
+        self.pass_reply(header, Reply::Forward);
+    }
+
+    /// Puts in the answers that the server does not give, where they belong in the stream.
+    /// INVARIANT: called between two frames only.
+    pub(super) fn answer_synthetics(&mut self) {
+        if self.out_frame > 0 {
+            return;
+        }
+        while let Some(answer) = self.server.pending.take_synthetic() {
+            let bytes = match answer {
+                Synthetic::ParseComplete => backend::PARSE_COMPLETE,
+                Synthetic::CloseComplete => backend::CLOSE_COMPLETE,
+            };
+            self.client.outbound.insert_parsed(&bytes);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! HOT. Client to server: what each message asks for, and how it is sent.
+
+use super::{End, Link};
+use crate::error::ClientError;
+use crate::server::pending::Request;
+use crate::wire::frame::{self, HEADER, Header, Peeked};
+use crate::wire::frontend::tag;
+
+impl Link<'_> {
+    /// HOT. Looks at everything received from the client and marks what goes to the server.
+    pub(super) fn take_requests(&mut self) -> Result<(), End> {
+        loop {
+            if self.in_frame > 0 {
+                let n = self.in_frame.min(self.client.inbound.unparsed().len());
+                if n == 0 {
+                    return Ok(());
+                }
+                self.in_frame -= n;
+                self.client.inbound.parse(n);
+                continue;
+            }
+            if self.leaving {
+                return Ok(());
+            }
+            let unparsed = self.client.inbound.unparsed();
+            match frame::peek(unparsed, self.client.max_packet) {
+                Peeked::Short => return Ok(()),
+                Peeked::Bad => {
+                    let header = &unparsed[..HEADER.min(unparsed.len())];
+                    return Err(End::Fatal(ClientError::bad_header(header)));
+                }
+                Peeked::Header(header) => {
+                    if !self.take_request(header)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// HOT. One message; false when more of it must arrive first.
+    fn take_request(&mut self, header: Header) -> Result<bool, End> {
+        self.timing.request(self.client);
+        match header.tag {
+            tag::QUERY if self.client.no_simple_query => {
+                return Err(End::Fatal(ClientError::pqexec_disallowed()));
+            }
+            tag::QUERY => self.send_final(header, Request::Query),
+            tag::SYNC => self.send_final(header, Request::Sync),
+            tag::FUNCTION_CALL => self.send_final(header, Request::FunctionCall),
+            tag::EXECUTE => self.send_extended(header, Request::Execute),
+            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => {
+                return self.take_named(header);
+            }
+            tag::COPY_DONE | tag::COPY_FAIL => {
+                self.server.pending.copy_ended();
+                self.send(header);
+            }
+            tag::COPY_DATA | tag::FLUSH => self.send(header),
+            tag::TERMINATE => return self.on_terminate(),
+            _ => return Err(End::Fatal(ClientError::unknown_packet())),
+        }
+        Ok(true)
+    }
+
+    /// HOT. Marks a frame as to be sent, as far as it has arrived.
+    pub(super) fn send(&mut self, header: Header) {
+        let n = header.total.min(self.client.inbound.unparsed().len());
+        self.client.inbound.parse(n);
+        self.in_frame = header.total - n;
+    }
+
+    fn send_final(&mut self, header: Header, request: Request) {
+        self.server.pending.push_final(request);
+        self.send(header);
+    }
+
+    pub(super) fn send_extended(&mut self, header: Header, request: Request) {
+        self.server.pending.push_extended(request);
+        self.send(header);
+    }
+
+    /// Terminate. Requests sent ahead of it are still carried out, as PostgreSQL would.
+    fn on_terminate(&mut self) -> Result<bool, End> {
+        if self.server.pending.is_empty() {
+            return Err(End::ClientGone("client close request"));
+        }
+        self.leaving = true;
+        Ok(true)
+    }
+}

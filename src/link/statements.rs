@@ -1,0 +1,281 @@
+//! Names of prepared statements: the client's on one side, ours on the server (surface 6.4).
+
+use std::sync::Arc;
+
+use super::{End, Link};
+use crate::error::ClientError;
+use crate::net::buf::LARGE;
+use crate::server::pending::{Named, Request};
+use crate::session::prepared::Statement;
+use crate::stats::Count;
+use crate::wire::frame::{self, HEADER, Header};
+use crate::wire::frontend::{self, tag};
+
+impl Link<'_> {
+    /// A Parse, Bind, Describe or Close; false when more of it must arrive first.
+    pub(super) fn take_named(&mut self, header: Header) -> Result<bool, End> {
+        let pending = &self.server.pending;
+        // What the server will ignore is passed on as it is and leaves no trace.
+        if self.max_prepared == 0 || pending.is_skipping() {
+            let request = match header.tag {
+                tag::PARSE => Request::Parse(None),
+                tag::BIND => Request::Bind,
+                tag::DESCRIBE => Request::Describe,
+                _ => Request::Close,
+            };
+            self.send_extended(header, request);
+            return Ok(true);
+        }
+        match header.tag {
+            tag::PARSE => self.take_parse(header),
+            tag::BIND => self.take_bind(header),
+            _ => self.take_described(header),
+        }
+    }
+
+    /// Whether the whole frame is here; makes room for the rest when it is not.
+    fn has_whole(&mut self, header: Header) -> bool {
+        let is_whole = self.client.inbound.unparsed().len() >= header.total;
+        if !is_whole {
+            self.client.inbound.grow(header.total);
+        }
+        is_whole
+    }
+
+    fn take_parse(&mut self, header: Header) -> Result<bool, End> {
+        if self.client.inbound.unparsed().get(HEADER) == Some(&0) {
+            self.send_extended(header, Request::Parse(None));
+            return Ok(true);
+        }
+        if header.total > LARGE {
+            // Too long to keep: the server becomes the client's own.
+            self.server.is_private = true;
+            self.send_extended(header, Request::Parse(None));
+            return Ok(true);
+        }
+        if !self.has_whole(header) {
+            return Ok(false);
+        }
+        let whole = &self.client.inbound.unparsed()[..header.total];
+        let Some((name, body)) = frontend::split_parse(whole) else {
+            return Err(End::Fatal(ClientError::broken_packet("Parse")));
+        };
+        if self.client.holds_statement(name) {
+            return Err(End::Fatal(ClientError::statement_name_in_use()));
+        }
+        let context = self.client.params.parse_context();
+        let statement = self.client.pool.shared.dictionary.intern(body, context);
+        let name: Box<[u8]> = name.into();
+        self.client.keep_statement(&name, Arc::clone(&statement));
+        self.timing.count(self.client, Count::ClientParses);
+        let prefix = HEADER + name.len() + 1;
+        let named = Box::new(Named {
+            client_name: Some(name),
+            statement: Arc::clone(&statement),
+        });
+        if self.server.statements.touch(statement.id) {
+            self.client.inbound.discard(header.total);
+            self.server.pending.push_extended(Request::SkippedParse(named));
+            self.answer_synthetics();
+            return Ok(true);
+        }
+        self.make_room_for(&statement);
+        let mut head = Vec::with_capacity(HEADER + statement.server_name.len() + 1);
+        let body_length = header.total - prefix + statement.server_name.len() + 1;
+        head.push(tag::PARSE);
+        head.extend_from_slice(&frame::length_field(body_length));
+        head.extend_from_slice(statement.server_name.as_bytes());
+        head.push(0);
+        self.client.inbound.splice(0..prefix, &head);
+        let header = Header {
+            tag: tag::PARSE,
+            total: body_length + HEADER,
+        };
+        self.send_extended(header, Request::Parse(Some(named)));
+        Ok(true)
+    }
+
+    /// Notes that the server is about to have the statement; closes its oldest when it has too many.
+    fn make_room_for(&mut self, statement: &Arc<Statement>) {
+        self.server.statements.insert(Arc::clone(statement));
+        self.timing.count(self.client, Count::ServerParses);
+        while let Some(oldest) = self.server.statements.evict_over(self.max_prepared) {
+            let mut close = Vec::new();
+            frontend::close_statement(&mut close, oldest.server_name.as_bytes());
+            self.client.inbound.insert_parsed(&close);
+            self.server.pending.push_extended(Request::InjectedClose);
+        }
+        let count = self.server.statements.len();
+        self.server.slot.set_prepared(count);
+    }
+
+    /// Makes the server have the statement, with a Parse of ours where it has not.
+    fn ensure_prepared(&mut self, statement: &Arc<Statement>) {
+        if self.server.statements.touch(statement.id) {
+            return;
+        }
+        self.make_room_for(statement);
+        let mut parse = Vec::with_capacity(statement.body.len() + 32);
+        frontend::parse_named(&mut parse, statement.server_name.as_bytes(), &statement.body);
+        self.client.inbound.insert_parsed(&parse);
+        self.server
+            .pending
+            .push_extended(Request::InjectedParse(Box::new(Named {
+                client_name: None,
+                statement: Arc::clone(statement),
+            })));
+    }
+
+    fn take_bind(&mut self, header: Header) -> Result<bool, End> {
+        let unparsed = self.client.inbound.unparsed();
+        let range = match frontend::bind_statement(unparsed, header.total) {
+            Ok(Some(range)) => range,
+            Ok(None) if unparsed.len() < LARGE => {
+                self.client.inbound.grow(header.total.min(LARGE));
+                return Ok(false);
+            }
+            _ => return Err(End::Fatal(ClientError::broken_packet("Bind"))),
+        };
+        self.timing.count(self.client, Count::Binds);
+        if range.is_empty() {
+            self.send_extended(header, Request::Bind);
+            return Ok(true);
+        }
+        let name = &unparsed[range.clone()];
+        let Some(statement) = self.client.statement(name) else {
+            return self.pass_private(header, Request::Bind);
+        };
+        self.ensure_prepared(&statement);
+        self.rename(header, range, &statement, Request::Bind);
+        Ok(true)
+    }
+
+    fn take_described(&mut self, header: Header) -> Result<bool, End> {
+        let kind = if header.tag == tag::CLOSE { "Close" } else { "Describe" };
+        if header.total > LARGE {
+            return Err(End::Fatal(ClientError::broken_packet(kind)));
+        }
+        if !self.has_whole(header) {
+            return Ok(false);
+        }
+        let whole = &self.client.inbound.unparsed()[..header.total];
+        let Some((target, name)) = frontend::described(whole) else {
+            return Err(End::Fatal(ClientError::broken_packet(kind)));
+        };
+        let is_close = header.tag == tag::CLOSE;
+        if target == b'P' || name.is_empty() {
+            let request = if is_close { Request::Close } else { Request::Describe };
+            self.send_extended(header, request);
+            return Ok(true);
+        }
+        let name: Box<[u8]> = name.into();
+        if is_close {
+            return self.take_close(header, &name);
+        }
+        let Some(statement) = self.client.statement(&name) else {
+            return self.pass_private(header, Request::Describe);
+        };
+        self.ensure_prepared(&statement);
+        let range = HEADER + 1..HEADER + 1 + name.len();
+        self.rename(header, range, &statement, Request::Describe);
+        Ok(true)
+    }
+
+    /// Close of a statement is never sent: other clients may share it.
+    fn take_close(&mut self, header: Header, name: &[u8]) -> Result<bool, End> {
+        let statement = self.client.drop_statement(name);
+        if statement.is_none() && self.server.is_private {
+            return self.pass_private(header, Request::Close);
+        }
+        let named = statement.map(|statement| {
+            Box::new(Named {
+                client_name: Some(name.into()),
+                statement,
+            })
+        });
+        self.client.inbound.discard(header.total);
+        self.server.pending.push_extended(Request::SkippedClose(named));
+        self.answer_synthetics();
+        Ok(true)
+    }
+
+    /// A name we do not know: it may live on a server that is the client's own.
+    fn pass_private(&mut self, header: Header, request: Request) -> Result<bool, End> {
+        if !self.server.is_private {
+            return Err(End::Fatal(ClientError::statement_unknown()));
+        }
+        self.send_extended(header, request);
+        Ok(true)
+    }
+
+    /// Puts the server's name in place of the client's and sends the frame on.
+    fn rename(
+        &mut self,
+        header: Header,
+        range: std::ops::Range<usize>,
+        statement: &Statement,
+        request: Request,
+    ) {
+        let name = statement.server_name.as_bytes();
+        let total = header.total - range.len() + name.len();
+        self.client.inbound.splice(range, name);
+        let length = frame::length_field(total - HEADER);
+        self.client.inbound.splice(1..HEADER, &length);
+        let header = Header {
+            tag: header.tag,
+            total,
+        };
+        self.send_extended(header, request);
+    }
+
+    /// An error: statements that were on their way are not there after all.
+    pub(super) fn undo(&mut self) {
+        let undone = self.server.pending.on_error();
+        for (named, was_sent) in undone.parses {
+            if was_sent {
+                self.server.statements.remove(named.statement.id);
+            }
+            if let Some(name) = named.client_name {
+                self.client.drop_statement(&name);
+            }
+        }
+        for named in undone.closes {
+            if let Some(name) = named.client_name {
+                self.client.keep_statement(&name, named.statement);
+            }
+        }
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL ran: neither side holds anything.
+    pub(super) fn forget_statements(&mut self) {
+        self.server.statements.clear();
+        self.server.slot.set_prepared(0);
+        self.client.statements = None;
+        self.client.slot.set_prepared(0);
+    }
+}
+
+impl super::ClientSide {
+    fn statement(&self, name: &[u8]) -> Option<Arc<Statement>> {
+        self.statements.as_ref()?.get(name).cloned()
+    }
+
+    fn holds_statement(&self, name: &[u8]) -> bool {
+        self.statements
+            .as_ref()
+            .is_some_and(|held| held.get(name).is_some())
+    }
+
+    fn keep_statement(&mut self, name: &[u8], statement: Arc<Statement>) {
+        let held = self.statements.get_or_insert_default();
+        held.insert(name, statement);
+        self.slot.set_prepared(held.len());
+    }
+
+    fn drop_statement(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
+        let held = self.statements.as_mut()?;
+        let statement = held.remove(name);
+        self.slot.set_prepared(held.len());
+        statement
+    }
+}

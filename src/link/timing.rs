@@ -1,0 +1,151 @@
+//! HOT. What a link counts, the states it shows, and when it has taken too long.
+//!
+//! Two clock reads per query: when its first message comes, when its last answer has come.
+
+use super::ClientSide;
+use crate::error::ClientError;
+use crate::pool::Timeouts;
+use crate::stats::clock::now_us;
+use crate::stats::slots::NEVER;
+use crate::stats::{ClientState, Count};
+use crate::wire::backend::Status;
+
+/// Counters of one link, flushed to the pool's at the end of each query.
+#[derive(Debug)]
+pub(super) struct Timing {
+    /// When the query began, µs; 0 while the client thinks.
+    query_since: u64,
+    transaction_since: u64,
+    /// When the client began to think inside a transaction; 0 otherwise.
+    thinking_since: u64,
+    /// The last reading of the clock.
+    now: u64,
+    received: u64,
+    sent: u64,
+    timeouts: Timeouts,
+}
+
+impl Timing {
+    pub fn begin(client: &ClientSide, since_us: u64) -> Self {
+        let counters = client.pool.counters.lane(client.lane);
+        counters.add(Count::ServerAssignments, 1);
+        let timing = Self {
+            query_since: since_us,
+            transaction_since: since_us,
+            thinking_since: 0,
+            now: since_us,
+            received: client.inbound.unparsed().len() as u64,
+            sent: 0,
+            timeouts: **client.pool.timeouts.load(),
+        };
+        client.slot.set_state(ClientState::Active);
+        timing.set_deadline(client);
+        timing
+    }
+
+    /// The last reading of the clock, µs.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    #[inline]
+    pub fn received(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    #[inline]
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    pub fn count(&self, client: &ClientSide, count: Count) {
+        client.pool.counters.lane(client.lane).add(count, 1);
+    }
+
+    /// HOT. A message came: a query begins unless one is running.
+    #[inline]
+    pub fn request(&mut self, client: &ClientSide) {
+        if self.query_since != 0 {
+            return;
+        }
+        self.query_since = now_us();
+        self.thinking_since = 0;
+        if self.transaction_since == 0 {
+            self.transaction_since = self.query_since;
+        }
+        client.slot.set_request_us(self.query_since);
+        client.slot.set_state(ClientState::Active);
+        self.set_deadline(client);
+    }
+
+    /// HOT. Every outstanding request is answered.
+    pub fn query_ended(&mut self, client: &ClientSide, status: Status) {
+        let now = now_us();
+        self.now = now;
+        let counters = client.pool.counters.lane(client.lane);
+        if self.query_since != 0 {
+            counters.add(Count::Queries, 1);
+            counters.add(Count::QueryTime, now.saturating_sub(self.query_since));
+            self.query_since = 0;
+        }
+        if status == Status::Idle {
+            counters.add(Count::Transactions, 1);
+            let spent = now.saturating_sub(self.transaction_since);
+            counters.add(Count::TransactionTime, spent);
+            self.transaction_since = 0;
+        } else {
+            self.thinking_since = now;
+            client.slot.set_state(ClientState::IdleInTransaction);
+        }
+        self.flush(client);
+        self.set_deadline(client);
+    }
+
+    /// The link is over.
+    pub fn end(&mut self, client: &ClientSide) {
+        self.flush(client);
+        client.slot.set_deadline_us(NEVER);
+    }
+
+    fn flush(&mut self, client: &ClientSide) {
+        let counters = client.pool.counters.lane(client.lane);
+        counters.add(Count::Received, std::mem::take(&mut self.received));
+        counters.add(Count::Sent, std::mem::take(&mut self.sent));
+    }
+
+    /// When the janitor shall wake the client.
+    #[inline]
+    fn set_deadline(&self, client: &ClientSide) {
+        if self.timeouts.is_unlimited() {
+            return;
+        }
+        client.slot.set_deadline_us(self.deadline());
+    }
+
+    fn deadline(&self) -> u64 {
+        let after = |since: u64, limit: u64| {
+            if since == 0 { NEVER } else { since.saturating_add(limit) }
+        };
+        after(self.query_since, self.timeouts.query)
+            .min(after(self.thinking_since, self.timeouts.idle_transaction))
+            .min(after(self.transaction_since, self.timeouts.transaction))
+    }
+
+    /// The timeout that has run out, if one has.
+    #[inline]
+    pub fn overdue(&self, client: &ClientSide) -> Option<ClientError> {
+        if self.timeouts.is_unlimited() || client.slot.deadline_us() == NEVER {
+            return None;
+        }
+        let now = now_us();
+        let is_over = |since: u64, limit: u64| since != 0 && now > since.saturating_add(limit);
+        if is_over(self.query_since, self.timeouts.query) {
+            return Some(ClientError::query_timeout());
+        }
+        if is_over(self.thinking_since, self.timeouts.idle_transaction) {
+            return Some(ClientError::idle_transaction_timeout());
+        }
+        is_over(self.transaction_since, self.timeouts.transaction)
+            .then(ClientError::transaction_timeout)
+    }
+}

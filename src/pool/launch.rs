@@ -1,0 +1,359 @@
+//! Launch: new server connections, one login at a time per pool (surface 4.1 to 4.6).
+
+use std::sync::Arc;
+
+use super::caps::{Blocked, Permit};
+use super::pooled::PooledServer;
+use super::state::{Failure, Placed, State};
+use super::{Pool, target};
+use crate::error::ClientError;
+use crate::server::{Fresh, OpenError, Server, open};
+use crate::session::params::Params;
+use crate::stats::ServerSlot;
+use crate::stats::clock::now_us;
+use crate::stats::events::Event;
+use crate::stats::slots::NewServer;
+use crate::wire::backend::Status;
+
+/// What a client is told at the end of its login, from the pool's first server.
+#[derive(Debug)]
+pub struct Welcome {
+    /// Reported parameters that are not tracked, in the server's order.
+    pub untracked: Vec<(String, String)>,
+    /// Tracked parameters as the server starts with them.
+    pub tracked: Arc<Params>,
+}
+
+/// Which allowance a launch uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Allowance {
+    Normal,
+    Reserve,
+}
+
+impl State {
+    /// Whether a server should be launched now, leaving aside the caps that span pools.
+    pub(super) fn wants_launch(&self, now: u64) -> Option<Allowance> {
+        if self.login || self.paused || self.removed || self.is_backing_off(now) {
+            return None;
+        }
+        let has_demand = self.waiting() > 0 || !self.welcome_waiters.is_empty();
+        let below = self.limits.size == 0 || self.total < self.limits.size;
+        if has_demand && (below || self.welcome.is_none()) {
+            return Some(Allowance::Normal);
+        }
+        if has_demand && self.reserve_is_open(now) {
+            return Some(Allowance::Reserve);
+        }
+        None
+    }
+
+    /// No attempt until server_login_retry after the start of one that failed.
+    fn is_backing_off(&self, now: u64) -> bool {
+        let retry_at = self.last_attempt_us + self.limits.login_retry_us;
+        self.failure.is_some() && now < retry_at
+    }
+
+    fn reserve_is_open(&self, now: u64) -> bool {
+        let timeout = self.limits.reserve_timeout_us;
+        let waited = self
+            .oldest_wait_us()
+            .map_or(0, |since| now.saturating_sub(since));
+        timeout > 0
+            && waited >= timeout
+            && self.total < self.limits.size + self.limits.reserve
+    }
+
+    /// Whether the pool is to be filled to min_pool_size. `has_clients`: any client uses it.
+    pub(super) fn wants_filling(&self, has_clients: bool, now: u64) -> bool {
+        let limits = &self.limits;
+        let below = limits.size == 0 || self.total < limits.size;
+        !self.login
+            && !self.paused
+            && !self.removed
+            && !self.is_backing_off(now)
+            && self.total < limits.min_size
+            && below
+            && (has_clients || limits.has_forced_user)
+    }
+}
+
+impl Pool {
+    /// Launches a server if somebody waits and the limits allow it.
+    pub(super) fn launch_if_wanted(self: &Arc<Self>) {
+        self.launch_when(|state, now| state.wants_launch(now));
+    }
+
+    /// Launches one when `wants` says so, both before and after the caps were asked.
+    pub(super) fn launch_when(self: &Arc<Self>, wants: impl Fn(&State, u64) -> Option<Allowance>) {
+        let now = now_us();
+        if wants(&self.lock(), now).is_none() {
+            return;
+        }
+        let Some(permit) = self.permit() else {
+            self.shared.caps.remember_blocked(self);
+            return;
+        };
+        let mut state = self.lock();
+        let Some(allowance) = wants(&state, now) else {
+            // The permit's drop may kick this very pool: not under its lock.
+            drop(state);
+            return;
+        };
+        state.login = true;
+        state.total += 1;
+        state.last_attempt_us = now;
+        let generation = state.generation;
+        let lane = state.launch_lane();
+        drop(state);
+        if allowance == Allowance::Reserve {
+            log::warn!(
+                "{}: taking connection from reserve_pool",
+                self.log_name()
+            );
+            let shared = &self.shared;
+            shared.events.count(Event::Reserve, &self.database.name, &self.user);
+        }
+        self.spawn_login(permit, generation, lane);
+    }
+
+    /// A place under the caps; evicts the least recently used idle server of another pool when
+    /// that is what stands in the way (surface 4.6).
+    fn permit(self: &Arc<Self>) -> Option<Permit> {
+        let (max_database, max_user) = {
+            let state = self.lock();
+            (state.limits.max_database, state.limits.max_user)
+        };
+        let acquire = || {
+            self.shared.caps.acquire(
+                (&self.database.name, max_database),
+                (&self.user, max_user),
+            )
+        };
+        // Twice: a user's cap may stand behind the database's.
+        for _ in 0..2 {
+            match acquire() {
+                Ok(permit) => return Some(permit),
+                Err(blocked) => {
+                    if !self.evict_for(blocked) {
+                        return None;
+                    }
+                }
+            }
+        }
+        acquire().ok()
+    }
+
+    /// Closes the oldest idle server under the same cap; false when there is none.
+    fn evict_for(self: &Arc<Self>, blocked: Blocked) -> bool {
+        let shares = |pool: &&Arc<Pool>| match blocked {
+            Blocked::Database => Arc::ptr_eq(&pool.database, &self.database),
+            Blocked::User => pool.user == self.user,
+        };
+        let pools = self.shared.pools();
+        let victim = pools
+            .iter()
+            .filter(|pool| !Arc::ptr_eq(pool, self))
+            .filter(shares)
+            .filter_map(|pool| Some((pool.lock().oldest_idle_us()?, pool)))
+            .min_by_key(|(since, _)| *since);
+        let Some((_, pool)) = victim else {
+            return false;
+        };
+        let server = pool.lock().take_oldest_idle();
+        match server {
+            Some(server) => {
+                server.close("evicted");
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn spawn_login(self: &Arc<Self>, permit: Permit, generation: u64, index: usize) {
+        let pool = Arc::clone(self);
+        let Some(lane) = self.shared.lanes.get(index) else {
+            return;
+        };
+        lane.spawn(async move {
+            let target = target::target_of(&pool);
+            let limit = pool.limits().connect_timeout;
+            let opened = if limit.is_zero() {
+                open(&target).await
+            } else {
+                tokio::time::timeout(limit, open(&target))
+                    .await
+                    .unwrap_or(Err(OpenError::Timeout))
+            };
+            match opened {
+                Ok(fresh) => pool.on_opened(fresh, permit, generation, index).await,
+                Err(error) => {
+                    pool.on_failed(&error);
+                    drop(permit);
+                    pool.launch_if_wanted();
+                }
+            }
+        });
+    }
+
+    /// A server has logged in: it is counted, greeted with connect_query, and given away.
+    async fn on_opened(
+        self: &Arc<Self>,
+        fresh: Fresh,
+        permit: Permit,
+        generation: u64,
+        lane: usize,
+    ) {
+        let shared = &self.shared;
+        let pairs = fresh.parameters.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        let tracked = shared.tracked.set_of(pairs);
+        let welcome = Arc::new(Welcome {
+            untracked: fresh
+                .parameters
+                .iter()
+                .filter(|(name, _)| shared.tracked.index_of(name.as_bytes()).is_none())
+                .cloned()
+                .collect(),
+            tracked: Arc::clone(&tracked),
+        });
+        let slot = shared.registry.add_server(NewServer {
+            database: Arc::clone(&self.database.name),
+            user: Arc::clone(&self.user),
+            remote: fresh.remote,
+            local: fresh.local,
+            backend_pid: fresh.backend_pid,
+            cancel_key: fresh.cancel_key.into(),
+            tls: fresh.tls.map(Into::into),
+        });
+        self.log_server_opened(&slot);
+        shared.events.count(Event::ServerOpened, &self.database.name, "");
+        let server = Server {
+            stream: fresh.stream,
+            slot,
+            params: tracked,
+            statements: Default::default(),
+            pending: Default::default(),
+            status: Status::Idle,
+            generation,
+            last_used_us: 0,
+            lane,
+            is_private: false,
+        };
+        let mut server = PooledServer::with_permit(server, Arc::clone(self), permit);
+        let connect_query = self.database.entry().connect_query.clone();
+        if !connect_query.is_empty() {
+            let tracked = Arc::clone(&shared.tracked);
+            if let Err(error) = server.run_own(&connect_query, &tracked).await {
+                log::warn!("{}: connect_query failed: {error}", self.log_name());
+            }
+        }
+        self.place_fresh(server, welcome, lane);
+        self.launch_if_wanted();
+    }
+
+    fn place_fresh(self: &Arc<Self>, server: Box<PooledServer>, welcome: Arc<Welcome>, lane: usize) {
+        let now = now_us();
+        let mut state = self.lock();
+        state.login = false;
+        state.failure = None;
+        if server.generation == state.generation {
+            for waiter in state.welcome_waiters.drain(..) {
+                let _ = waiter.send(Ok(Arc::clone(&welcome)));
+            }
+            state.welcome.get_or_insert(welcome);
+        }
+        let placed = if server.is_clean() {
+            state.place_new(server, lane, now)
+        } else {
+            Placed::Close(server, "connect_query left a transaction open")
+        };
+        drop(state);
+        match placed {
+            Placed::Granted(waiter) => waiter.client.wake(),
+            Placed::Close(server, reason) => server.close(reason),
+            Placed::Idle | Placed::Canceled => {}
+        }
+    }
+
+    /// A connect or login failed (surface 4.2): refusals by PostgreSQL go to everybody who waits,
+    /// unless the pool has a server; unreachability leaves them waiting.
+    fn on_failed(self: &Arc<Self>, error: &OpenError) {
+        let text = error.reason();
+        log::warn!("{}: {}", self.log_name(), error.log_line());
+        let shown = error.for_clients();
+        if let OpenError::Refused { sqlstate, .. } = error {
+            let shared = &self.shared;
+            shared
+                .events
+                .count(Event::ServerLoginFailure, &self.database.name, sqlstate);
+        }
+        let mut state = self.lock();
+        state.login = false;
+        state.total -= 1;
+        state.failure = Some(Failure { text });
+        let refused = match shown {
+            Some(shown) if state.total == 0 => state.refuse_all(&shown),
+            _ => Vec::new(),
+        };
+        drop(state);
+        for waiter in refused {
+            waiter.client.wake();
+        }
+    }
+
+    /// A server is gone: the count, and whoever may now connect.
+    pub(super) fn forget_one(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.total = state.total.saturating_sub(1);
+        let wants = state.wants_launch(now_us()).is_some();
+        drop(state);
+        if wants {
+            self.launch_if_wanted();
+        }
+    }
+
+    /// The welcome of this pool; waits for its first server.
+    ///
+    /// # Errors
+    /// PostgreSQL's own refusal, or `database removed`. Cancel safe.
+    pub async fn welcome(self: &Arc<Self>) -> Result<Arc<Welcome>, ClientError> {
+        let waiting = {
+            let mut state = self.lock();
+            if let Some(welcome) = &state.welcome {
+                return Ok(Arc::clone(welcome));
+            }
+            let (tell, told) = tokio::sync::oneshot::channel();
+            state.welcome_waiters.push(tell);
+            told
+        };
+        self.launch_if_wanted();
+        waiting
+            .await
+            .unwrap_or_else(|_| Err(ClientError::database_removed()))
+    }
+
+    /// `db/user`, for log lines about the pool itself.
+    pub(super) fn log_name(&self) -> String {
+        format!("{}/{}", self.database.name, self.user)
+    }
+
+    fn log_server_opened(&self, slot: &ServerSlot) {
+        if self.shared.live().config.settings.log_connections {
+            let from = match slot.local.ip() {
+                Some(_) => format!(" (from {})", slot.local),
+                None => String::new(),
+            };
+            log::info!("{}new connection to server{from}", slot.log_prefix());
+            if let Some(tls) = &slot.tls {
+                log::info!("{}SSL established: {tls}", slot.log_prefix());
+            }
+        }
+    }
+
+    pub(super) fn log_server_closed(&self, slot: &ServerSlot, reason: &str) {
+        if self.shared.live().config.settings.log_disconnections {
+            let age = now_us().saturating_sub(slot.connected_us) / 1_000_000;
+            log::info!("{}closing because: {reason} (age={age}s)", slot.log_prefix());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Settings as they hold for one pool: user, then database, then global (surface 1.4, 1.5).
+
+use std::time::Duration;
+
+use crate::config::{Config, DatabaseConfig, PoolMode};
+use crate::stats::clock::as_us;
+use crate::stats::slots::NEVER;
+
+/// Limits on what a linked client may take, in µs; `NEVER` where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// query_timeout.
+    pub query: u64,
+    /// idle_transaction_timeout.
+    pub idle_transaction: u64,
+    /// transaction_timeout.
+    pub transaction: u64,
+}
+
+impl Timeouts {
+    /// HOT. No limit at all, which is the usual case.
+    #[inline]
+    pub fn is_unlimited(&self) -> bool {
+        self.query == NEVER && self.idle_transaction == NEVER && self.transaction == NEVER
+    }
+}
+
+/// All settings of one pool, resolved.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// pool_mode.
+    pub mode: PoolMode,
+    /// default_pool_size; 0 is no limit.
+    pub size: usize,
+    /// min_pool_size.
+    pub min_size: usize,
+    /// reserve_pool_size.
+    pub reserve: usize,
+    /// reserve_pool_timeout in µs; 0 shuts the reserve.
+    pub reserve_timeout_us: u64,
+    /// max_db_connections; 0 is no limit.
+    pub max_database: usize,
+    /// max_user_connections; 0 is no limit.
+    pub max_user: usize,
+    /// server_lifetime in µs; 0 closes after one use.
+    pub lifetime_us: u64,
+    /// server_idle_timeout in µs; 0 is never.
+    pub idle_timeout_us: u64,
+    /// server_connect_timeout.
+    pub connect_timeout: Duration,
+    /// server_login_retry in µs.
+    pub login_retry_us: u64,
+    /// server_check_delay in µs.
+    pub check_delay_us: u64,
+    /// server_check_query; `None` is never.
+    pub check_query: Option<String>,
+    /// server_reset_query if it applies in this mode.
+    pub reset_query: Option<String>,
+    /// server_round_robin.
+    pub round_robin: bool,
+    /// max_prepared_statements; 0 passes names through.
+    pub max_prepared: usize,
+    /// Whether the pool is kept filled without clients (forced user).
+    pub has_forced_user: bool,
+    /// Timeouts of running queries.
+    pub timeouts: Timeouts,
+}
+
+/// µs, where zero means never.
+fn or_never(time: Duration) -> u64 {
+    if time.is_zero() { NEVER } else { as_us(time) }
+}
+
+impl Limits {
+    /// What holds for `database` and the pool user `user`.
+    pub fn resolve(config: &Config, database: &DatabaseConfig, user: &str) -> Self {
+        let global = &config.settings;
+        let of_user = config.users.get(user);
+        let mode = of_user
+            .and_then(|u| u.pool_mode)
+            .or(database.pool_mode)
+            .unwrap_or(global.pool_mode);
+        let size = |value: Option<u32>, default: u32| value.unwrap_or(default) as usize;
+        let timeout = |own: Option<Duration>, default: Duration| or_never(own.unwrap_or(default));
+        let resets = mode == PoolMode::Session || global.server_reset_query_always;
+        Self {
+            mode,
+            size: size(
+                of_user.and_then(|u| u.pool_size).or(database.pool_size),
+                global.default_pool_size,
+            ),
+            min_size: size(database.min_pool_size, global.min_pool_size),
+            reserve: size(
+                of_user
+                    .and_then(|u| u.reserve_pool_size)
+                    .or(database.reserve_pool_size),
+                global.reserve_pool_size,
+            ),
+            reserve_timeout_us: as_us(global.reserve_pool_timeout),
+            max_database: size(database.max_db_connections, global.max_db_connections),
+            max_user: size(
+                of_user.and_then(|u| u.max_user_connections),
+                global.max_user_connections,
+            ),
+            lifetime_us: as_us(database.server_lifetime.unwrap_or(global.server_lifetime)),
+            idle_timeout_us: as_us(global.server_idle_timeout),
+            connect_timeout: global.server_connect_timeout,
+            login_retry_us: as_us(global.server_login_retry),
+            check_delay_us: as_us(global.server_check_delay),
+            check_query: check_query(&global.server_check_query),
+            reset_query: (resets && !global.server_reset_query.is_empty())
+                .then(|| global.server_reset_query.clone()),
+            round_robin: global.server_round_robin,
+            max_prepared: if mode == PoolMode::Session {
+                0
+            } else {
+                global.max_prepared_statements as usize
+            },
+            has_forced_user: database.user.is_some(),
+            timeouts: Timeouts {
+                query: timeout(of_user.and_then(|u| u.query_timeout), global.query_timeout),
+                idle_transaction: timeout(
+                    of_user.and_then(|u| u.idle_transaction_timeout),
+                    global.idle_transaction_timeout,
+                ),
+                transaction: timeout(
+                    of_user.and_then(|u| u.transaction_timeout),
+                    global.transaction_timeout,
+                ),
+            },
+        }
+    }
+}
+
+/// COMPAT: the literal `<empty>` is an empty query, an empty setting switches the check off.
+fn check_query(setting: &str) -> Option<String> {
+    match setting {
+        "" => None,
+        "<empty>" => Some(String::new()),
+        sql => Some(sql.to_owned()),
+    }
+}

@@ -1,0 +1,80 @@
+//! Three times a second, for every pool: what time alone brings about (surface 4.3 to 4.14).
+//!
+//! Runs on the control thread. COMPAT: comparisons are strict, so a timeout is enforced up to a
+//! third of a second late, as in PgBouncer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::launch::Allowance;
+use super::release::absorb;
+use super::{Directory, Pool};
+use crate::stats::ServerState;
+use crate::stats::clock::now_us;
+
+/// Time between two rounds.
+pub const TICK: Duration = Duration::from_millis(333);
+
+impl Directory {
+    /// One round over all pools and all clients' deadlines.
+    pub fn maintain(&self) {
+        let now = now_us();
+        for pool in self.shared.pools() {
+            pool.maintain(now);
+        }
+        self.shared.registry.each_client(|client| {
+            if client.deadline_us() < now {
+                client.wake();
+            }
+        });
+        self.expire_auto_databases(now);
+    }
+}
+
+impl Pool {
+    fn maintain(self: &Arc<Self>, now: u64) {
+        let mut closing = Vec::new();
+        let mut state = self.lock();
+        state.welcome_waiters.retain(|waiter| !waiter.is_closed());
+        closing.extend(state.take_expired(now));
+        let idle_timeout = state.limits.idle_timeout_us;
+        let check_delay = state.limits.check_delay_us;
+        let checks = state.limits.check_query.is_some();
+        let minimum = state.limits.min_size;
+        let ceiling = state.limits.size + state.limits.reserve;
+        let has_ceiling = state.limits.size > 0;
+        let mut total = state.total.saturating_sub(closing.len());
+        let paused = state.paused;
+        closing.extend(state.take_idle_where(|server| {
+            let idle = now.saturating_sub(server.last_used_us);
+            let reason = if paused {
+                Some("pause mode")
+            } else if !server.stream.is_quiet() && !absorb(server) {
+                Some("idle server got dirty")
+            } else if has_ceiling && total > ceiling {
+                Some("too many servers in the pool")
+            } else if idle_timeout > 0 && idle > idle_timeout && total > minimum {
+                Some("server idle timeout")
+            } else {
+                if checks && idle > check_delay {
+                    server.slot.set_state(ServerState::Used);
+                }
+                None
+            };
+            total -= usize::from(reason.is_some());
+            reason
+        }));
+        drop(state);
+        for (server, reason) in closing {
+            server.close(reason);
+        }
+        let has_clients = self.clients() > 0;
+        self.launch_when(|state, now| {
+            state.wants_launch(now).or_else(|| {
+                state
+                    .wants_filling(has_clients, now)
+                    .then_some(Allowance::Normal)
+            })
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! A server that belongs to a pool: whoever drops it closes it, and the counts stay right.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use super::Pool;
+use super::caps::Permit;
+use crate::server::{CloseReason, Server};
+use crate::stats::events::Event;
+
+/// A server connection together with its place in the limits.
+#[derive(Debug)]
+pub struct PooledServer {
+    server: Server,
+    pool: Arc<Pool>,
+    reason: CloseReason,
+    /// Given back by its own drop, after this value's.
+    _permit: Permit,
+}
+
+impl PooledServer {
+    /// INVARIANT: the pool has counted this server in `total` already.
+    pub(super) fn with_permit(server: Server, pool: Arc<Pool>, permit: Permit) -> Box<Self> {
+        Box::new(Self {
+            server,
+            pool,
+            reason: CloseReason::Borrowed("server conn crashed?"),
+            _permit: permit,
+        })
+    }
+
+    /// The pool it belongs to.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Closes the connection, with the reason for the log.
+    pub fn close(mut self: Box<Self>, reason: impl Into<CloseReason>) {
+        self.reason = reason.into();
+    }
+}
+
+impl Deref for PooledServer {
+    type Target = Server;
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl DerefMut for PooledServer {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+impl Drop for PooledServer {
+    fn drop(&mut self) {
+        let shared = &self.pool.shared;
+        shared.registry.forget_server(self.slot.id);
+        let reason: &str = &self.reason;
+        shared.events.count(
+            Event::ServerClosed,
+            &self.pool.database.name,
+            reason_label(reason),
+        );
+        self.pool.log_server_closed(&self.server.slot, reason);
+        self.pool.forget_one();
+    }
+}
+
+/// Reasons that carry the server's own words are one label.
+fn reason_label(reason: &str) -> &str {
+    const KNOWN: [&str; 18] = [
+        "server idle timeout",
+        "server lifetime over",
+        "query timeout",
+        "idle transaction timeout",
+        "transaction timeout",
+        "server conn crashed?",
+        "client disconnect while server was not ready",
+        "client disconnected with query in progress",
+        "client disconnect before everything was sent to the server",
+        "close_needed",
+        "obsolete connection",
+        "connect string changed",
+        "evicted",
+        "too many servers in the pool",
+        "pause mode",
+        "idle server got dirty",
+        "database removed",
+        "reset query failed",
+    ];
+    KNOWN
+        .iter()
+        .find(|known| **known == reason)
+        .copied()
+        .unwrap_or("other")
+}

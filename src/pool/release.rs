@@ -1,0 +1,121 @@
+//! HOT. Release: a server comes back from a client, or from a query of our own.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::Pool;
+use super::pooled::PooledServer;
+use super::state::Placed;
+use crate::net::buf::Buf;
+use crate::stats::ServerState;
+use crate::stats::clock::now_us;
+use crate::wire::backend::tag;
+use crate::wire::frame::{self, Peeked};
+
+/// HOT. Gives a clean server back on `lane`. One that is not clean is closed.
+pub fn release(server: Box<PooledServer>, lane: usize) {
+    release_at(server, lane, now_us());
+}
+
+/// HOT. As `release`, with the time the caller has read already.
+pub fn release_at(server: Box<PooledServer>, lane: usize, now: u64) {
+    if !server.is_clean() {
+        server.close("client disconnect while server was not ready");
+        return;
+    }
+    server.slot.set_client_id(0);
+    let pool = Arc::clone(server.pool());
+    let placed = pool.lock().place(server, lane, now);
+    match placed {
+        Placed::Granted(waiter) => waiter.client.wake(),
+        Placed::Idle => pool.after_idle(),
+        Placed::Canceled => {}
+        Placed::Close(server, reason) => server.close(reason),
+    }
+}
+
+impl Pool {
+    /// A server became idle with nobody waiting: pools that a cap has refused may evict it.
+    #[inline]
+    fn after_idle(&self) {
+        if self.shared.caps.has_blocked() {
+            for pool in self.shared.caps.take_blocked() {
+                pool.launch_if_wanted();
+            }
+        }
+    }
+
+    /// The last cancel request aimed at a server is finished.
+    pub fn cancel_finished(&self, server_id: u64, lane: usize) {
+        let server = self.lock().take_canceled(server_id);
+        if let Some(server) = server {
+            release(server, lane);
+        }
+    }
+}
+
+/// Gives back a server whose session must be reset first: runs `sql` (server_reset_query) on the
+/// lane, then releases; closes it when that fails.
+pub fn reset(server: Box<PooledServer>, lane: usize, sql: String) {
+    test(server, lane, sql, "reset query failed");
+}
+
+/// Runs a query of ours on a server that nobody holds, then releases it.
+pub(super) fn test(
+    mut server: Box<PooledServer>,
+    lane: usize,
+    sql: String,
+    failed: &'static str,
+) {
+    server.slot.set_state(ServerState::Tested);
+    server.slot.set_client_id(0);
+    let shared = Arc::clone(&server.pool().shared);
+    let limit = server.pool().limits().connect_timeout;
+    let task = async move {
+        let tracked = Arc::clone(&server.pool().shared.tracked);
+        let run = tokio::time::timeout(limit, server.run_own(&sql, &tracked)).await;
+        match run {
+            Ok(Ok(())) => release(server, lane),
+            Ok(Err(_)) | Err(_) => server.close(failed),
+        }
+    };
+    match shared.lanes.get(lane) {
+        Some(lane) => drop(lane.spawn(task)),
+        None => drop(task),
+    }
+}
+
+/// Reads what an idle server said unasked. Parameters are taken over; a notification for nobody is
+/// dropped; anything else (an error, a notice, EOF) makes the server unusable: false.
+pub(super) fn absorb(server: &mut PooledServer) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut buf = Buf::default();
+    loop {
+        let read = server.stream.poll_read(&mut cx, buf.space());
+        match read {
+            Poll::Pending => return buf.is_empty(),
+            Poll::Ready(Ok(n)) if n > 0 => buf.received(n),
+            Poll::Ready(_) => return false,
+        }
+        while let Peeked::Header(header) = frame::peek(buf.unparsed(), u32::MAX) {
+            if buf.unparsed().len() < header.total {
+                break;
+            }
+            match header.tag {
+                tag::PARAMETER_STATUS => {
+                    let tracked = Arc::clone(&server.pool().shared.tracked);
+                    let whole = buf.unparsed()[..header.total].to_vec();
+                    server.note_parameter(&whole, &tracked);
+                }
+                tag::NOTIFICATION => {
+                    log::warn!("got packet 'A' from server when not linked");
+                }
+                _ => return false,
+            }
+            buf.discard(header.total);
+        }
+        if !buf.has_space() {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A server connection that has logged in.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+
+use super::pending::Pending;
+use crate::net::Stream;
+use crate::session::params::{Params, Tracked};
+use crate::session::prepared::ServerStatements;
+use crate::stats::ServerSlot;
+use crate::wire::backend::{self, Status, tag};
+use crate::wire::frame::{self, Peeked};
+use crate::wire::frontend;
+
+/// Largest reply frame accepted to our own queries, in bytes.
+const OWN_REPLY_LIMIT: usize = 64 * 1024;
+
+/// Why a server connection is closed: the text behind `closing because:` (surface 2.4).
+pub type CloseReason = Cow<'static, str>;
+
+/// A logged-in connection.
+#[derive(Debug)]
+pub struct Server {
+    /// Its bytes.
+    pub stream: Stream,
+    /// What SHOW SERVERS prints.
+    pub slot: Arc<ServerSlot>,
+    /// Tracked parameters as the server last reported them.
+    pub params: Arc<Params>,
+    /// Named statements it holds.
+    pub statements: ServerStatements,
+    /// Requests it has not answered.
+    pub pending: Pending,
+    /// Status of its last ReadyForQuery.
+    pub status: Status,
+    /// The pool's generation when it connected; an older one is closed at release.
+    pub generation: u64,
+    /// Monotonic µs of its last release.
+    pub last_used_us: u64,
+    /// The lane whose reactor its socket is registered with.
+    pub lane: usize,
+    /// It holds something private to its client and must be closed when that leaves.
+    pub is_private: bool,
+}
+
+/// What became of a query of our own.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnQueryError {
+    /// The connection failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// PostgreSQL answered with an error.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer was not protocol.
+    #[error("broken reply")]
+    Broken,
+}
+
+impl Server {
+    /// Whether the next client may have it as it is.
+    pub fn is_clean(&self) -> bool {
+        self.status == Status::Idle
+            && self.pending.is_done()
+            && !self.pending.is_uncertain()
+            && !self.is_private
+    }
+
+    /// Moves the socket to the calling lane. False when it cannot be or when something already
+    /// waits in it: such a server is not to be used.
+    pub fn move_to(&mut self, lane: usize) -> bool {
+        if self.lane == lane {
+            return true;
+        }
+        self.lane = lane;
+        self.stream.detach().is_ok() && self.stream.attach().is_ok() && self.stream.peek_is_quiet()
+    }
+
+    /// Runs a query of ours (check, reset, connect_query) to its end, outside of any link, and keeps
+    /// the record of parameters right. Not cancel safe: when dropped half-way, close the server.
+    pub async fn run_own(&mut self, sql: &str, tracked: &Tracked) -> Result<(), OwnQueryError> {
+        let mut request = Vec::with_capacity(sql.len() + 6);
+        frontend::query(&mut request, sql.as_bytes());
+        self.stream.write_all(&request).await?;
+        let mut buf: Vec<u8> = Vec::new();
+        let mut chunk = [0u8; 1024];
+        let mut refused = None;
+        loop {
+            while let Some(total) = complete_frame(&buf)? {
+                let done = self.on_own_reply(&buf[..total], tracked, &mut refused);
+                buf.drain(..total);
+                if done {
+                    return refused.map_or(Ok(()), |text| Err(OwnQueryError::Refused(text)));
+                }
+            }
+            match self.stream.read_some(&mut chunk).await? {
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                n => buf.extend_from_slice(&chunk[..n]),
+            }
+        }
+    }
+
+    /// Looks at one reply to a query of ours; true for ReadyForQuery.
+    fn on_own_reply(
+        &mut self,
+        whole: &[u8],
+        tracked: &Tracked,
+        refused: &mut Option<String>,
+    ) -> bool {
+        match whole.first() {
+            Some(&tag::PARAMETER_STATUS) => self.note_parameter(whole, tracked),
+            Some(&tag::ERROR) => {
+                let message = backend::error_fields(whole).message;
+                *refused = Some(String::from_utf8_lossy(message).into_owned());
+            }
+            Some(&tag::COMMAND_COMPLETE) => self.note_command(&whole[frame::HEADER..]),
+            Some(&tag::READY_FOR_QUERY) => {
+                self.status = whole
+                    .get(frame::HEADER)
+                    .and_then(|&byte| Status::parse(byte))
+                    .unwrap_or(Status::Failed);
+                return true;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Takes over a reported parameter.
+    pub fn note_parameter(&mut self, whole: &[u8], tracked: &Tracked) {
+        let Some((name, value)) = backend::parameter_status(whole) else {
+            return;
+        };
+        if let (Some(index), Ok(value)) = (tracked.index_of(name), std::str::from_utf8(value)) {
+            self.params = tracked.with_value(&self.params, index, value);
+        }
+    }
+
+    /// Takes over what a command tag says about prepared statements.
+    fn note_command(&mut self, command: &[u8]) {
+        if drops_statements(command) {
+            self.statements.clear();
+        }
+    }
+}
+
+/// Whether a command tag means that the server has no prepared statements any more.
+#[inline]
+pub fn drops_statements(command: &[u8]) -> bool {
+    command.first() == Some(&b'D')
+        && (command == b"DISCARD ALL\0" || command == b"DEALLOCATE ALL\0")
+}
+
+/// Length of the first frame of `buf`, when it is there whole.
+fn complete_frame(buf: &[u8]) -> Result<Option<usize>, OwnQueryError> {
+    match frame::peek(buf, OWN_REPLY_LIMIT as u32) {
+        Peeked::Short => Ok(None),
+        Peeked::Bad => Err(OwnQueryError::Broken),
+        Peeked::Header(header) => Ok((buf.len() >= header.total).then_some(header.total)),
+    }
+}

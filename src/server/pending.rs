@@ -1,0 +1,380 @@
+//! HOT. Requests that a server has been sent and has not answered.
+//!
+//! The queue says when a server is free (nothing outstanding), which replies belong to us and not to
+//! the client (injected Parse, Close and SET), and where a reply that the server never sends must be
+//! put in (ParseComplete of a statement it already had). It follows the protocol's rules for errors
+//! (everything up to the next Sync is skipped) and for COPY (a Sync sent into COPY-in is ignored).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::session::prepared::Statement;
+use crate::wire::backend::tag;
+
+/// A named statement on its way: enough to undo its registration when the server does not make it.
+#[derive(Debug)]
+pub struct Named {
+    /// The client's name; `None` when we injected the Parse ourselves.
+    pub client_name: Option<Box<[u8]>>,
+    /// The entry.
+    pub statement: Arc<Statement>,
+}
+
+/// One outstanding request.
+#[derive(Debug)]
+pub enum Request {
+    /// Simple query: ends with ReadyForQuery.
+    Query,
+    /// FunctionCall: ends with ReadyForQuery.
+    FunctionCall,
+    /// Sync: ends with ReadyForQuery.
+    Sync,
+    /// Our own SET of tracked parameters: everything up to its ReadyForQuery is ours.
+    Params,
+    /// Parse that the client sees answered; with the statement when it is shared.
+    Parse(Option<Box<Named>>),
+    /// Parse that we injected: its answer is swallowed.
+    InjectedParse(Box<Named>),
+    /// Parse that is not sent, because the server has the statement: we answer.
+    SkippedParse(Box<Named>),
+    /// Bind.
+    Bind,
+    /// Describe.
+    Describe,
+    /// Execute.
+    Execute,
+    /// Close that the client sees answered by the server.
+    Close,
+    /// Close that we injected.
+    InjectedClose,
+    /// Close of a shared statement: never sent, we answer; the entry, to give the name back when an
+    /// earlier error means that PostgreSQL would have skipped it.
+    SkippedClose(Option<Box<Named>>),
+}
+
+/// What to do with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It is the client's.
+    Forward,
+    /// It is ours.
+    Swallow,
+}
+
+/// What became of statements when an error cut the queue.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// Names the client does not hold after all; the flag: the Parse was sent, so the server does
+    /// not have the statement either.
+    pub parses: Vec<(Named, bool)>,
+    /// Names that stay in use, since their Close was skipped.
+    pub closes: Vec<Named>,
+}
+
+/// An answer that the server will not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synthetic {
+    /// ParseComplete.
+    ParseComplete,
+    /// CloseComplete.
+    CloseComplete,
+}
+
+/// The queue of one server.
+#[derive(Debug, Default)]
+pub struct Pending {
+    queue: VecDeque<Request>,
+    /// Extended messages were sent since the last Sync.
+    unsynced: bool,
+    /// An error came and its Sync has not been sent: the server ignores everything until then.
+    skipping: bool,
+    /// The server reads COPY data.
+    copy_in: bool,
+    /// A Sync went into COPY-in: whether it will be answered cannot be known.
+    uncertain: bool,
+}
+
+impl Pending {
+    /// HOT. Nothing is outstanding and nothing is half asked.
+    #[inline]
+    pub fn is_done(&self) -> bool {
+        self.queue.is_empty() && !self.unsynced && !self.copy_in && !self.skipping
+    }
+
+    /// Nothing to wait for, though a Sync may be missing.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The server's state cannot be derived any more; it must not be reused.
+    pub fn is_uncertain(&self) -> bool {
+        self.uncertain
+    }
+
+    /// The server is reading COPY data.
+    pub fn in_copy(&self) -> bool {
+        self.copy_in
+    }
+
+    /// The server ignores what is sent until Sync.
+    pub fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
+    /// Our SET is being answered.
+    #[inline]
+    pub fn applying_params(&self) -> bool {
+        matches!(self.queue.front(), Some(Request::Params))
+    }
+
+    /// HOT. A message that ends with ReadyForQuery was sent.
+    #[inline]
+    pub fn push_final(&mut self, request: Request) {
+        if matches!(request, Request::Sync) {
+            self.unsynced = false;
+            self.skipping = false;
+            if self.copy_in {
+                self.uncertain = true;
+                return;
+            }
+        } else if self.skipping {
+            return;
+        }
+        self.queue.push_back(request);
+    }
+
+    /// A message of the extended protocol was sent (or answered by us).
+    #[inline]
+    pub fn push_extended(&mut self, request: Request) {
+        self.unsynced = true;
+        if !self.skipping {
+            self.queue.push_back(request);
+        }
+    }
+
+    /// CopyDone or CopyFail was sent.
+    pub fn copy_ended(&mut self) {
+        self.copy_in = false;
+    }
+
+    /// HOT. A reply arrived (not ReadyForQuery, ErrorResponse or an asynchronous message).
+    #[inline]
+    pub fn on_reply(&mut self, kind: u8) -> Reply {
+        let Some(head) = self.queue.front() else {
+            return Reply::Forward;
+        };
+        let (pops, verdict) = match (kind, head) {
+            (_, Request::Params) => (false, Reply::Swallow),
+            (tag::PARSE_COMPLETE, Request::Parse(_)) => (true, Reply::Forward),
+            (tag::PARSE_COMPLETE, Request::InjectedParse(_)) => (true, Reply::Swallow),
+            (tag::BIND_COMPLETE, Request::Bind) => (true, Reply::Forward),
+            (tag::CLOSE_COMPLETE, Request::Close) => (true, Reply::Forward),
+            (tag::CLOSE_COMPLETE, Request::InjectedClose) => (true, Reply::Swallow),
+            (tag::ROW_DESCRIPTION | tag::NO_DATA, Request::Describe) => (true, Reply::Forward),
+            (
+                tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED,
+                Request::Execute,
+            ) => (true, Reply::Forward),
+            (tag::COPY_IN, _) => {
+                self.enter_copy();
+                (false, Reply::Forward)
+            }
+            _ => (false, Reply::Forward),
+        };
+        if pops {
+            self.queue.pop_front();
+        }
+        verdict
+    }
+
+    /// In COPY-in PostgreSQL ignores Sync: those sent ahead are never answered.
+    fn enter_copy(&mut self) {
+        self.copy_in = true;
+        let is_extended = matches!(self.queue.front(), Some(Request::Execute));
+        while matches!(self.queue.get(1), Some(Request::Sync)) {
+            self.queue.remove(1);
+            self.unsynced |= is_extended;
+        }
+    }
+
+    /// HOT. ReadyForQuery arrived. `Some(Params)` was ours; `None` when nothing was outstanding.
+    #[inline]
+    pub fn on_ready(&mut self) -> Option<Request> {
+        self.copy_in = false;
+        match self.queue.front() {
+            Some(Request::Query | Request::FunctionCall | Request::Sync | Request::Params) => {
+                self.queue.pop_front()
+            }
+            _ => None,
+        }
+    }
+
+    /// ErrorResponse arrived. An extended request fails with everything behind it up to Sync.
+    pub fn on_error(&mut self) -> Undone {
+        self.copy_in = false;
+        let mut undone = Undone::default();
+        match self.queue.front() {
+            None => {
+                // An error after Flush, with its request answered: the rest up to Sync is skipped.
+                self.skipping = self.unsynced;
+                return undone;
+            }
+            Some(Request::Query | Request::FunctionCall | Request::Sync | Request::Params) => {
+                return undone;
+            }
+            Some(_) => {}
+        }
+        while let Some(request) = self.queue.front() {
+            if matches!(request, Request::Sync) {
+                return undone;
+            }
+            match self.queue.pop_front() {
+                Some(Request::Parse(Some(named)) | Request::InjectedParse(named)) => {
+                    undone.parses.push((*named, true));
+                }
+                Some(Request::SkippedParse(named)) => undone.parses.push((*named, false)),
+                Some(Request::SkippedClose(Some(named))) => undone.closes.push(*named),
+                _ => {}
+            }
+        }
+        self.skipping = true;
+        undone
+    }
+
+    /// HOT. Whether the next thing the client must hear comes from us.
+    #[inline]
+    pub fn owes_synthetic(&self) -> bool {
+        matches!(
+            self.queue.front(),
+            Some(Request::SkippedParse(_) | Request::SkippedClose(_))
+        )
+    }
+
+    /// HOT. The next answer that we owe the client at this point of the stream.
+    #[inline]
+    pub fn take_synthetic(&mut self) -> Option<Synthetic> {
+        let answer = match self.queue.front()? {
+            Request::SkippedParse(_) => Synthetic::ParseComplete,
+            Request::SkippedClose(_) => Synthetic::CloseComplete,
+            _ => return None,
+        };
+        self.queue.pop_front();
+        Some(answer)
+    }
+
+    /// Forgets everything; for a server that starts over after a reset.
+    pub fn clear(&mut self) {
+        *self = Self {
+            queue: std::mem::take(&mut self.queue),
+            ..Self::default()
+        };
+        self.queue.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::prepared::Dictionary;
+
+    fn named() -> Box<Named> {
+        Box::new(Named {
+            client_name: Some(b"s"[..].into()),
+            statement: Dictionary::default().intern(b"select 1\0\0\0", 0),
+        })
+    }
+
+    #[test]
+    fn a_server_is_free_only_when_every_request_is_answered() {
+        let mut pending = Pending::default();
+        pending.push_final(Request::Query);
+        pending.push_final(Request::Query);
+        assert!(!pending.is_done());
+        pending.on_ready();
+        assert!(!pending.is_done());
+        pending.on_ready();
+        assert!(pending.is_done());
+    }
+
+    #[test]
+    fn an_extended_message_without_sync_keeps_the_server() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Parse(None));
+        pending.on_reply(tag::PARSE_COMPLETE);
+        assert!(pending.is_empty() && !pending.is_done());
+        pending.push_final(Request::Sync);
+        pending.on_ready();
+        assert!(pending.is_done());
+    }
+
+    #[test]
+    fn an_error_skips_to_the_next_sync_and_undoes_parses() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Bind);
+        pending.push_extended(Request::SkippedParse(named()));
+        pending.push_final(Request::Sync);
+        pending.push_extended(Request::Bind);
+        let undone = pending.on_error();
+        assert_eq!(undone.parses.len(), 1);
+        assert!(pending.on_ready().is_some());
+        assert_eq!(pending.on_reply(tag::BIND_COMPLETE), Reply::Forward);
+        assert!(pending.is_empty() && !pending.is_done());
+    }
+
+    #[test]
+    fn messages_sent_between_an_error_and_its_sync_are_not_waited_for() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Bind);
+        pending.on_error();
+        assert!(pending.is_skipping());
+        pending.push_extended(Request::Execute);
+        pending.push_final(Request::Query);
+        pending.push_final(Request::Sync);
+        pending.on_ready();
+        assert!(pending.is_done());
+    }
+
+    #[test]
+    fn a_skipped_parse_is_answered_in_its_turn() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Execute);
+        pending.push_extended(Request::SkippedParse(named()));
+        assert_eq!(pending.take_synthetic(), None);
+        pending.on_reply(tag::COMMAND_COMPLETE);
+        assert_eq!(pending.take_synthetic(), Some(Synthetic::ParseComplete));
+    }
+
+    #[test]
+    fn a_sync_pipelined_into_copy_in_is_never_answered() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Execute);
+        pending.push_final(Request::Sync);
+        pending.on_reply(tag::COPY_IN);
+        pending.copy_ended();
+        pending.push_final(Request::Sync);
+        pending.on_reply(tag::COMMAND_COMPLETE);
+        pending.on_ready();
+        assert!(pending.is_done() && !pending.is_uncertain());
+    }
+
+    #[test]
+    fn a_sync_in_the_middle_of_copy_in_makes_the_server_uncertain() {
+        let mut pending = Pending::default();
+        pending.push_final(Request::Query);
+        pending.on_reply(tag::COPY_IN);
+        pending.push_final(Request::Sync);
+        assert!(pending.is_uncertain());
+    }
+
+    #[test]
+    fn our_own_set_is_swallowed_whole() {
+        let mut pending = Pending::default();
+        pending.push_final(Request::Params);
+        pending.push_final(Request::Query);
+        assert!(pending.applying_params());
+        assert_eq!(pending.on_reply(tag::COMMAND_COMPLETE), Reply::Swallow);
+        assert!(matches!(pending.on_ready(), Some(Request::Params)));
+        assert_eq!(pending.on_reply(tag::COMMAND_COMPLETE), Reply::Forward);
+    }
+}
