@@ -49,7 +49,9 @@ impl Goodbye {
         let slot = &client.side.slot;
         if let Some(error) = &departure.error {
             let database = &client.side.pool.database.name;
-            shared.events.count(Event::ClientError, database, error.reason);
+            shared
+                .events
+                .count(Event::ClientError, database, error.reason);
             if settings.log_pooler_errors {
                 log::warn!("{}pooler error: {}", slot.log_prefix(), error.text);
             }
@@ -67,7 +69,10 @@ impl Goodbye {
 /// `closing because: ...`
 pub fn log_closing(slot: &ClientSlot, reason: &str) {
     let age = now_us().saturating_sub(slot.connected_us) / 1_000_000;
-    log::info!("{}closing because: {reason} (age={age}s)", slot.log_prefix());
+    log::info!(
+        "{}closing because: {reason} (age={age}s)",
+        slot.log_prefix()
+    );
 }
 
 /// The notice of `query_wait_notify`, as a frame.

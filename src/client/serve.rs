@@ -235,7 +235,9 @@ impl Client {
             if !notified && self.timeouts.is_notify_due(since) {
                 notified = true;
                 slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
-                self.side.outbound.insert_parsed(super::close::queued_notice());
+                self.side
+                    .outbound
+                    .insert_parsed(super::close::queued_notice());
             }
             if let Some(error) = self.timeouts.overdue_in_queue(since) {
                 return Poll::Ready(Err(Departure::error(error)));
@@ -272,11 +274,7 @@ impl Client {
 
     /// HOT. The server goes back, or is closed; an error means that the client leaves.
     fn after_link(&mut self, parted: Parted) -> Result<(), Departure> {
-        let Parted {
-            end,
-            server,
-            at_us,
-        } = parted;
+        let Parted { end, server, at_us } = parted;
         match end {
             End::Complete => {
                 self.give_back(server, at_us);

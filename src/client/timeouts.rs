@@ -24,20 +24,11 @@ impl ClientTimeouts {
     /// What holds for a login user in a database; `query` comes from the pool.
     pub fn resolve(config: &Config, database: &DatabaseConfig, login: &str, query: u64) -> Self {
         let or_never = |time: Duration| if time.is_zero() { NEVER } else { as_us(time) };
-        let user = config.users.get(login);
-        let settings = &config.settings;
         Self {
-            idle: or_never(
-                user.and_then(|u| u.client_idle_timeout)
-                    .unwrap_or(settings.client_idle_timeout),
-            ),
-            queue: or_never(
-                user.and_then(|u| u.query_wait_timeout)
-                    .or(database.query_wait_timeout)
-                    .unwrap_or(settings.query_wait_timeout),
-            ),
+            idle: or_never(config.client_idle_timeout(login)),
+            queue: or_never(config.query_wait_timeout(database, login)),
             query,
-            notify: or_never(settings.query_wait_notify),
+            notify: or_never(config.settings.query_wait_notify),
         }
     }
 

@@ -75,7 +75,9 @@ impl Link<'_> {
         });
         if self.server.statements.touch(statement.id) {
             self.client.inbound.discard(header.total);
-            self.server.pending.push_extended(Request::SkippedParse(named));
+            self.server
+                .pending
+                .push_extended(Request::SkippedParse(named));
             self.answer_synthetics();
             return Ok(true);
         }
@@ -116,7 +118,11 @@ impl Link<'_> {
         }
         self.make_room_for(statement);
         let mut parse = Vec::with_capacity(statement.body.len() + 32);
-        frontend::parse_named(&mut parse, statement.server_name.as_bytes(), &statement.body);
+        frontend::parse_named(
+            &mut parse,
+            statement.server_name.as_bytes(),
+            &statement.body,
+        );
         self.client.inbound.insert_parsed(&parse);
         self.server
             .pending
@@ -151,7 +157,11 @@ impl Link<'_> {
     }
 
     fn take_described(&mut self, header: Header) -> Result<bool, End> {
-        let kind = if header.tag == tag::CLOSE { "Close" } else { "Describe" };
+        let kind = if header.tag == tag::CLOSE {
+            "Close"
+        } else {
+            "Describe"
+        };
         if header.total > LARGE {
             return Err(End::Fatal(ClientError::broken_packet(kind)));
         }
@@ -164,7 +174,11 @@ impl Link<'_> {
         };
         let is_close = header.tag == tag::CLOSE;
         if target == b'P' || name.is_empty() {
-            let request = if is_close { Request::Close } else { Request::Describe };
+            let request = if is_close {
+                Request::Close
+            } else {
+                Request::Describe
+            };
             self.send_extended(header, request);
             return Ok(true);
         }
@@ -194,7 +208,9 @@ impl Link<'_> {
             })
         });
         self.client.inbound.discard(header.total);
-        self.server.pending.push_extended(Request::SkippedClose(named));
+        self.server
+            .pending
+            .push_extended(Request::SkippedClose(named));
         self.answer_synthetics();
         Ok(true)
     }

@@ -124,7 +124,11 @@ impl Timing {
 
     fn deadline(&self) -> u64 {
         let after = |since: u64, limit: u64| {
-            if since == 0 { NEVER } else { since.saturating_add(limit) }
+            if since == 0 {
+                NEVER
+            } else {
+                since.saturating_add(limit)
+            }
         };
         after(self.query_since, self.timeouts.query)
             .min(after(self.thinking_since, self.timeouts.idle_transaction))

@@ -264,7 +264,10 @@ mod tests {
         buf.splice(0..19, b"");
         assert_eq!(buf.unparsed(), b"tail");
         buf.insert_parsed(b"+");
-        assert_eq!((buf.unsent(), buf.unparsed()), (&b"head+"[..], &b"tail"[..]));
+        assert_eq!(
+            (buf.unsent(), buf.unparsed()),
+            (&b"head+"[..], &b"tail"[..])
+        );
         buf.discard(4);
         assert_eq!(buf.unparsed(), b"");
     }

@@ -5,6 +5,7 @@
 //! Must never: look at what the bytes mean, or hold a buffer for a connection that is idle.
 //! Mirrors: PgBouncer's `listen_addr`, `unix_socket_*`, `tcp_*`, `client_tls_*`, `server_tls_*`, `dns_*`.
 
+pub mod buf;
 pub mod dial;
 pub mod dns;
 mod endpoint;

@@ -83,7 +83,11 @@ impl Caps {
     pub(super) fn take_blocked(&self) -> Vec<Arc<Pool>> {
         let mut counts = self.lock();
         self.has_blocked.store(false, Relaxed);
-        counts.blocked.drain(..).filter_map(|pool| pool.upgrade()).collect()
+        counts
+            .blocked
+            .drain(..)
+            .filter_map(|pool| pool.upgrade())
+            .collect()
     }
 
     /// Servers of a database, those logging in included.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::directory::{Database, Directory, ProcessState};
 use super::Pool;
+use super::directory::{Database, Directory, ProcessState};
 use crate::error::ClientError;
 use crate::stats::{ServerSlot, ServerState};
 
@@ -185,9 +185,11 @@ impl Directory {
 
     /// Whether servers tagged by RECONNECT are still in use.
     pub fn has_tagged_servers(&self, name: Option<&str>) -> bool {
-        self.shared.registry.servers().iter().any(|slot| {
-            slot.close_needed() && name.is_none_or(|name| &*slot.database == name)
-        })
+        self.shared
+            .registry
+            .servers()
+            .iter()
+            .any(|slot| slot.close_needed() && name.is_none_or(|name| &*slot.database == name))
     }
 
     /// KILL \[db\]: clients and servers go at once, and the databases stay paused.
@@ -213,7 +215,10 @@ impl Directory {
     /// Orders every client of a database to close.
     pub(super) fn close_clients_of(&self, database: &str, error: &ClientError) {
         self.shared.registry.each_client(|client| {
-            if client.identity().is_some_and(|who| &*who.database == database) {
+            if client
+                .identity()
+                .is_some_and(|who| &*who.database == database)
+            {
                 client.order_close(error.clone());
             }
         });

@@ -76,19 +76,13 @@ pub struct NewShared {
 impl Shared {
     /// Everything empty but what is given.
     pub fn assemble(new: NewShared) -> Arc<Self> {
-        let extra = new
-            .live
-            .config
-            .settings
-            .track_extra_parameters
-            .words()
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
+        let extra = &new.live.config.settings.track_extra_parameters;
+        let tracked = Arc::new(Tracked::with_extra(extra));
         Arc::new(Self {
             lanes: new.lanes,
             registry: Registry::default(),
             events: Events::default(),
-            tracked: Arc::new(Tracked::with_extra(&extra)),
+            tracked,
             dictionary: Dictionary::default(),
             caps: Arc::default(),
             client_caps: Arc::default(),
@@ -108,6 +102,14 @@ impl Shared {
     /// The configuration in force, to keep.
     pub fn live_arc(&self) -> Arc<Live> {
         self.live.load_full()
+    }
+
+    /// The pool of a database and a pool user.
+    pub fn pool(&self, database: &Arc<str>, user: &Arc<str>) -> Option<Arc<Pool>> {
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools
+            .get(&(Arc::clone(database), Arc::clone(user)))
+            .cloned()
     }
 
     /// All pools, sorted by database and user.
@@ -141,7 +143,10 @@ impl Database {
     /// Name of the database on the server.
     pub fn server_name(&self) -> String {
         let entry = self.entry();
-        entry.dbname.clone().unwrap_or_else(|| self.name.to_string())
+        entry
+            .dbname
+            .clone()
+            .unwrap_or_else(|| self.name.to_string())
     }
 
     /// Pool user for a login user.
@@ -238,12 +243,19 @@ impl Directory {
             .databases
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(databases.entry(Arc::clone(&database.name)).or_insert(database))
+        Arc::clone(
+            databases
+                .entry(Arc::clone(&database.name))
+                .or_insert(database),
+        )
     }
 
     /// A database that is known, auto databases included.
     pub fn known(&self, name: &str) -> Option<Arc<Database>> {
-        let databases = self.databases.read().unwrap_or_else(PoisonError::into_inner);
+        let databases = self
+            .databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         databases.get(name).cloned()
     }
 
@@ -264,7 +276,10 @@ impl Directory {
 
     /// All databases by name.
     pub fn databases(&self) -> Vec<Arc<Database>> {
-        let databases = self.databases.read().unwrap_or_else(PoisonError::into_inner);
+        let databases = self
+            .databases
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         databases.values().cloned().collect()
     }
 
@@ -305,7 +320,7 @@ impl Directory {
     pub fn reload(&self, live: Live) {
         let before = self.shared.live.swap(Arc::new(live));
         let live = self.shared.live_arc();
-        let tls_changed = before.server_tls != live.server_tls;
+        let tls_changed = before.server_tls.fingerprint() != live.server_tls.fingerprint();
         for database in self.databases() {
             let entry = if database.is_auto {
                 live.config.auto_database.as_ref()

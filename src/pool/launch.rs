@@ -59,9 +59,7 @@ impl State {
         let waited = self
             .oldest_wait_us()
             .map_or(0, |since| now.saturating_sub(since));
-        timeout > 0
-            && waited >= timeout
-            && self.total < self.limits.size + self.limits.reserve
+        timeout > 0 && waited >= timeout && self.total < self.limits.size + self.limits.reserve
     }
 
     /// Whether the pool is to be filled to min_pool_size. `has_clients`: any client uses it.
@@ -107,12 +105,11 @@ impl Pool {
         let lane = state.launch_lane();
         drop(state);
         if allowance == Allowance::Reserve {
-            log::warn!(
-                "{}: taking connection from reserve_pool",
-                self.log_name()
-            );
+            log::warn!("{}: taking connection from reserve_pool", self.log_name());
             let shared = &self.shared;
-            shared.events.count(Event::Reserve, &self.database.name, &self.user);
+            shared
+                .events
+                .count(Event::Reserve, &self.database.name, &self.user);
         }
         self.spawn_login(permit, generation, lane);
     }
@@ -125,10 +122,9 @@ impl Pool {
             (state.limits.max_database, state.limits.max_user)
         };
         let acquire = || {
-            self.shared.caps.acquire(
-                (&self.database.name, max_database),
-                (&self.user, max_user),
-            )
+            self.shared
+                .caps
+                .acquire((&self.database.name, max_database), (&self.user, max_user))
         };
         // Twice: a user's cap may stand behind the database's.
         for _ in 0..2 {
@@ -205,7 +201,10 @@ impl Pool {
         lane: usize,
     ) {
         let shared = &self.shared;
-        let pairs = fresh.parameters.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        let pairs = fresh
+            .parameters
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()));
         let tracked = shared.tracked.set_of(pairs);
         let welcome = Arc::new(Welcome {
             untracked: fresh
@@ -226,7 +225,9 @@ impl Pool {
             tls: fresh.tls.map(Into::into),
         });
         self.log_server_opened(&slot);
-        shared.events.count(Event::ServerOpened, &self.database.name, "");
+        shared
+            .events
+            .count(Event::ServerOpened, &self.database.name, "");
         let server = Server {
             stream: fresh.stream,
             slot,
@@ -251,7 +252,12 @@ impl Pool {
         self.launch_if_wanted();
     }
 
-    fn place_fresh(self: &Arc<Self>, server: Box<PooledServer>, welcome: Arc<Welcome>, lane: usize) {
+    fn place_fresh(
+        self: &Arc<Self>,
+        server: Box<PooledServer>,
+        welcome: Arc<Welcome>,
+        lane: usize,
+    ) {
         let now = now_us();
         let mut state = self.lock();
         state.login = false;
@@ -353,7 +359,10 @@ impl Pool {
     pub(super) fn log_server_closed(&self, slot: &ServerSlot, reason: &str) {
         if self.shared.live().config.settings.log_disconnections {
             let age = now_us().saturating_sub(slot.connected_us) / 1_000_000;
-            log::info!("{}closing because: {reason} (age={age}s)", slot.log_prefix());
+            log::info!(
+                "{}closing because: {reason} (age={age}s)",
+                slot.log_prefix()
+            );
         }
     }
 }

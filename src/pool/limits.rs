@@ -75,34 +75,19 @@ impl Limits {
     /// What holds for `database` and the pool user `user`.
     pub fn resolve(config: &Config, database: &DatabaseConfig, user: &str) -> Self {
         let global = &config.settings;
-        let of_user = config.users.get(user);
-        let mode = of_user
-            .and_then(|u| u.pool_mode)
-            .or(database.pool_mode)
-            .unwrap_or(global.pool_mode);
-        let size = |value: Option<u32>, default: u32| value.unwrap_or(default) as usize;
-        let timeout = |own: Option<Duration>, default: Duration| or_never(own.unwrap_or(default));
+        let pool = config.pool(database, user);
+        let mode = pool.pool_mode();
         let resets = mode == PoolMode::Session || global.server_reset_query_always;
+        let is_named = mode != PoolMode::Session;
         Self {
             mode,
-            size: size(
-                of_user.and_then(|u| u.pool_size).or(database.pool_size),
-                global.default_pool_size,
-            ),
-            min_size: size(database.min_pool_size, global.min_pool_size),
-            reserve: size(
-                of_user
-                    .and_then(|u| u.reserve_pool_size)
-                    .or(database.reserve_pool_size),
-                global.reserve_pool_size,
-            ),
+            size: pool.pool_size() as usize,
+            min_size: pool.min_pool_size() as usize,
+            reserve: pool.reserve_pool_size() as usize,
             reserve_timeout_us: as_us(global.reserve_pool_timeout),
-            max_database: size(database.max_db_connections, global.max_db_connections),
-            max_user: size(
-                of_user.and_then(|u| u.max_user_connections),
-                global.max_user_connections,
-            ),
-            lifetime_us: as_us(database.server_lifetime.unwrap_or(global.server_lifetime)),
+            max_database: config.max_db_connections(database) as usize,
+            max_user: config.max_user_connections(user) as usize,
+            lifetime_us: as_us(pool.server_lifetime()),
             idle_timeout_us: as_us(global.server_idle_timeout),
             connect_timeout: global.server_connect_timeout,
             login_retry_us: as_us(global.server_login_retry),
@@ -111,22 +96,16 @@ impl Limits {
             reset_query: (resets && !global.server_reset_query.is_empty())
                 .then(|| global.server_reset_query.clone()),
             round_robin: global.server_round_robin,
-            max_prepared: if mode == PoolMode::Session {
-                0
-            } else {
+            max_prepared: if is_named {
                 global.max_prepared_statements as usize
+            } else {
+                0
             },
             has_forced_user: database.user.is_some(),
             timeouts: Timeouts {
-                query: timeout(of_user.and_then(|u| u.query_timeout), global.query_timeout),
-                idle_transaction: timeout(
-                    of_user.and_then(|u| u.idle_transaction_timeout),
-                    global.idle_transaction_timeout,
-                ),
-                transaction: timeout(
-                    of_user.and_then(|u| u.transaction_timeout),
-                    global.transaction_timeout,
-                ),
+                query: or_never(pool.query_timeout()),
+                idle_transaction: or_never(pool.idle_transaction_timeout()),
+                transaction: or_never(pool.transaction_timeout()),
             },
         }
     }

@@ -61,12 +61,7 @@ pub fn reset(server: Box<PooledServer>, lane: usize, sql: String) {
 }
 
 /// Runs a query of ours on a server that nobody holds, then releases it.
-pub(super) fn test(
-    mut server: Box<PooledServer>,
-    lane: usize,
-    sql: String,
-    failed: &'static str,
-) {
+pub(super) fn test(mut server: Box<PooledServer>, lane: usize, sql: String, failed: &'static str) {
     server.slot.set_state(ServerState::Tested);
     server.slot.set_client_id(0);
     let shared = Arc::clone(&server.pool().shared);

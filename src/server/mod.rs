@@ -5,6 +5,8 @@
 //! know clients or pools: whoever holds the value decides what happens to it.
 
 mod connection;
+mod open;
 pub mod pending;
 
 pub use connection::{CloseReason, Server, drops_statements};
+pub use open::{Fresh, Host, OpenError, Target, open, send_cancel};

@@ -133,6 +133,17 @@ impl ClientSlot {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `C-0x...: db/user@host:port `, in front of the client's log lines (surface 2.4).
+    pub fn log_prefix(&self) -> String {
+        match self.identity() {
+            Some(who) => format!(
+                "C-{:p}: {}/{}@{} ",
+                self, who.database, who.user, self.remote
+            ),
+            None => format!("C-{:p}: (nodb)/(nouser)@{} ", self, self.remote),
+        }
+    }
+
     /// Names the client, once, when its login has succeeded.
     pub fn identify(&self, identity: Identity) {
         let _ = self.identity.set(identity);
@@ -292,6 +303,13 @@ pub struct NewServer {
 }
 
 impl ServerSlot {
+    /// `S-0x...: db/user@host:port `, in front of the connection's log lines (surface 2.4).
+    pub fn log_prefix(&self) -> String {
+        format!(
+            "S-{:p}: {}/{}@{} ",
+            self, self.database, self.user, self.remote
+        )
+    }
     /// Current state.
     pub fn state(&self) -> ServerState {
         ServerState::from_u8(self.state.load(Relaxed))

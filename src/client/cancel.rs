@@ -1,0 +1,105 @@
+//! Cancel requests: to exactly the right backend, and to none when the query has ended.
+//!
+//! A request runs on the lane of the client that it is for. That lane runs nothing else meanwhile,
+//! so between reading the link and marking the server nothing can come apart; a marked server is not
+//! given to anybody until every request aimed at it is finished (surface 6.5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use crate::pool::{Directory, PooledServer};
+use crate::server;
+use crate::stats::{ClientSlot, ServerSlot};
+
+/// Longest one request to PostgreSQL may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// Clients by the key they were given.
+#[derive(Debug, Default)]
+pub struct CancelKeys {
+    clients: DashMap<u64, Arc<ClientSlot>>,
+}
+
+impl CancelKeys {
+    /// Takes a key for a client; false when it is in use (draw another).
+    pub fn register(&self, key: u64, client: &Arc<ClientSlot>) -> bool {
+        let mut is_new = false;
+        self.clients.entry(key).or_insert_with(|| {
+            is_new = true;
+            Arc::clone(client)
+        });
+        is_new
+    }
+
+    /// The client is gone.
+    pub fn forget(&self, key: u64) {
+        self.clients.remove(&key);
+    }
+
+    /// Carries out a request. There is never an answer: unknown keys and idle clients are silence.
+    pub fn cancel(&self, key: u64, directory: &Arc<Directory>) {
+        let Some(client) = self.clients.get(&key).map(|client| Arc::clone(&client)) else {
+            return;
+        };
+        on_lane_of(client, Arc::clone(directory));
+    }
+}
+
+fn on_lane_of(client: Arc<ClientSlot>, directory: Arc<Directory>) {
+    let index = client.lane();
+    let lanes = directory.shared.lanes.clone();
+    if let Some(lane) = lanes.get(index) {
+        lane.spawn(async move {
+            if client.lane() == index {
+                run(&client, &directory, index).await;
+            } else {
+                // RACE: the client moved between the look-up and now; follow it.
+                on_lane_of(client, directory);
+            }
+        });
+    }
+}
+
+async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {
+    let server_id = client.server_id();
+    let Some(server) = directory.shared.registry.server(server_id) else {
+        return;
+    };
+    server.begin_cancel();
+    let wanted = || client.server_id() == server_id;
+    let request = send(directory, &server, wanted);
+    let _ = tokio::time::timeout(REQUEST_LIMIT, request).await;
+    if server.end_cancel() {
+        let pool = directory.shared.pool(&server.database, &server.user);
+        if let Some(pool) = pool {
+            pool.cancel_finished(server_id, lane);
+        }
+    }
+}
+
+/// Connects to the server's address and sends its key, unless the query has ended meanwhile.
+async fn send(directory: &Directory, server: &ServerSlot, wanted: impl Fn() -> bool) {
+    let pool = directory.shared.pool(&server.database, &server.user);
+    let Some(target) = pool.map(|pool| pool.cancel_target(server)) else {
+        return;
+    };
+    if let Err(error) = server::send_cancel(&target, &server.cancel_key, wanted).await {
+        log::debug!("{}cancel request failed: {error}", server.log_prefix());
+    }
+}
+
+/// A client vanished inside a transaction with a query running: the backend is told to stop, since
+/// it would notice only when it next writes. The server is closed by the caller, never reused.
+pub(super) fn cancel_abandoned(directory: &Arc<Directory>, server: &PooledServer) {
+    let slot = Arc::clone(&server.slot);
+    let directory = Arc::clone(directory);
+    let lanes = directory.shared.lanes.clone();
+    if let Some(lane) = lanes.get(server.lane) {
+        lane.spawn(async move {
+            let request = send(&directory, &slot, || true);
+            let _ = tokio::time::timeout(REQUEST_LIMIT, request).await;
+        });
+    }
+}
