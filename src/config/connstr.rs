@@ -6,25 +6,38 @@
 
 use super::error::Problem;
 
-/// Splits a list into its pairs. A trailing ` ; comment` ends the list; the flag says there was one.
-pub fn pairs(text: &str) -> Result<(Vec<(String, String)>, bool), Problem> {
-    let mut pairs = Vec::new();
+/// A list taken apart.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pairs<'a> {
+    /// Keys and unquoted values, in order.
+    pub pairs: Vec<(String, String)>,
+    /// A trailing `; comment`, which only we tolerate.
+    pub comment: Option<&'a str>,
+}
+
+/// Splits a list into its pairs. Errors name the key before the trouble and never quote the text,
+/// which may be the end of a password with a blank in it.
+pub fn pairs(text: &str) -> Result<Pairs<'_>, Problem> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
     let mut rest = text.trim_start_matches(' ');
     while !rest.is_empty() {
         // A comment needs a blank in front, which is given here: keys follow a blank or start.
         if rest.starts_with(';') {
-            return Ok((pairs, true));
+            let comment = Some(rest);
+            return Ok(Pairs { pairs, comment });
         }
         let end = rest.find(['=', ' ']).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
         let Some(value) = after.trim_start_matches(' ').strip_prefix('=') else {
-            return Err(Problem::ConnectString(key.to_owned()));
+            let before = pairs.last().map(|(key, _)| key.clone());
+            return Err(Problem::ConnectString(before));
         };
         let (value, after) = take_value(key, value.trim_start_matches(' '))?;
         pairs.push((key.to_owned(), value));
         rest = after.trim_start_matches(' ');
     }
-    Ok((pairs, false))
+    let comment = None;
+    Ok(Pairs { pairs, comment })
 }
 
 fn take_value<'a>(key: &str, text: &'a str) -> Result<(String, &'a str), Problem> {
@@ -39,7 +52,7 @@ fn take_value<'a>(key: &str, text: &'a str) -> Result<(String, &'a str), Problem
         return Err(Problem::EmptyValue(key.to_owned()));
     }
     if !rest.is_empty() && !rest.starts_with(' ') {
-        return Err(Problem::ConnectString(rest.to_owned()));
+        return Err(Problem::ConnectString(Some(key.to_owned())));
     }
     Ok((value, rest))
 }

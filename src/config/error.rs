@@ -85,8 +85,8 @@ pub enum Problem {
         works: Vec<&'static str>,
     },
     /// A connect string that is not a list of `key=value`.
-    #[error("syntax error at {0:?}; accepted: key=value key='quoted value' ...")]
-    ConnectString(String),
+    #[error("syntax error {}; accepted: key=value key='quoted value' ...", Behind(.0))]
+    ConnectString(Option<String>),
     /// `key=` with nothing behind it.
     #[error("{0}= has no value; leave the key out instead")]
     EmptyValue(String),
@@ -116,6 +116,16 @@ impl fmt::Display for Suggestion<'_> {
         match self.0 {
             Some(key) => write!(f, "; nearest: {key}"),
             None => write!(f, "; see config/reference.ini for all of them"),
+        }
+    }
+}
+
+struct Behind<'a>(&'a Option<String>);
+impl fmt::Display for Behind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(key) => write!(f, "behind the value of {key}"),
+            None => write!(f, "at the start"),
         }
     }
 }

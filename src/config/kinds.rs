@@ -147,19 +147,20 @@ impl Kind for Secret {
     }
 }
 
-/// LDAP parameters: free text with a password in it, NULL until written.
+/// LDAP parameters: free text with a password in it, NULL until written. SHOW CONFIG shows it, as
+/// in PgBouncer; nothing else does.
 pub struct SecretText;
 impl Kind for SecretText {
-    type Value = Option<String>;
+    type Value = Option<Password>;
     const ACCEPTS: &'static str = "text";
     const TYPED: bool = false;
     const STRICT: bool = false;
     const SECRET: bool = true;
-    fn parse(text: &str, _remarks: &mut Vec<Remark>) -> Result<Option<String>, Invalid> {
-        Ok(Some(text.to_owned()))
+    fn parse(text: &str, _remarks: &mut Vec<Remark>) -> Result<Option<Password>, Invalid> {
+        Ok(Some(Password::from(text)))
     }
-    fn render(value: &Option<String>) -> Option<String> {
-        value.clone()
+    fn render(value: &Option<Password>) -> Option<String> {
+        value.as_ref().map(|text| text.reveal().to_owned())
     }
 }
 

@@ -222,13 +222,12 @@ impl Loader {
         let before = self.errors.len();
         let mut owner = T::default();
         let pairs = match connstr::pairs(text) {
-            Ok((pairs, has_comment)) => {
-                if has_comment {
-                    let comment = text.split_once(';').map_or("", |(_, comment)| comment);
-                    let kind = ForeignKind::TrailingComment(format!(";{comment}"));
+            Ok(list) => {
+                if let Some(comment) = list.comment {
+                    let kind = ForeignKind::TrailingComment(comment.to_owned());
                     self.foreign(place, kind);
                 }
-                pairs
+                list.pairs
             }
             Err(problem) => {
                 self.fail(place, name, problem);

@@ -3,6 +3,7 @@
 mod cases;
 mod changes;
 mod noise;
+mod userlist;
 
 use super::*;
 use std::path::Path;
