@@ -35,7 +35,7 @@ spec:
 
 demo: needs
 	$(CARGO) build --release --bin pgweir
-	@bash tests/tools/demo.sh "$(DURATION)"
+	@"$$(bash tests/tools/python.sh)" tests/tools/demo.py $(DURATION)
 
 bench: needs
 	$(CARGO) bench --bench side_by_side -- $(BENCH)

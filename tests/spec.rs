@@ -23,3 +23,6 @@ mod login;
 // Pool sizes and every cap on connections.
 #[path = "spec/pool_limits.rs"]
 mod pool_limits;
+// Odoo's way of using PostgreSQL: psycopg2, several processes, invariants.
+#[path = "spec/odoo.rs"]
+mod odoo;
