@@ -13,6 +13,7 @@
 //! release.rs    a server comes back                  pooled.rs    a server and its permits (RAII)
 //! launch.rs     new connections                      caps.rs      limits that span pools
 //! maintain.rs   three times a second                 control.rs   PAUSE, KILL, RECONNECT ...
+//! view.rs       rows for SHOW and /metrics
 //! ```
 
 mod caps;
@@ -26,6 +27,7 @@ mod pooled;
 mod release;
 mod state;
 mod target;
+pub mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

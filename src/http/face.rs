@@ -1,0 +1,66 @@
+//! The running pooler as a source of metrics: fills a snapshot from slots, counters and settings.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::serve::Source;
+use super::snapshot::{LaneRow, Reload, Snapshot};
+use crate::pool::{Directory, ProcessState, view};
+
+/// What `app` hands to [`super::serve`].
+#[derive(Debug)]
+pub struct Face {
+    directory: Arc<Directory>,
+    reload: Arc<Reload>,
+    started: SystemTime,
+}
+
+impl Face {
+    /// `reload` is written by whoever reloads. The process counts as started now.
+    pub fn of(directory: Arc<Directory>, reload: Arc<Reload>) -> Arc<Self> {
+        Arc::new(Self {
+            directory,
+            reload,
+            started: SystemTime::now(),
+        })
+    }
+
+    /// One reading of everything.
+    pub fn snapshot(&self) -> Snapshot {
+        let shared = &self.directory.shared;
+        let live = shared.live_arc();
+        let settings = &live.config.settings;
+        Snapshot {
+            started: self.started,
+            databases: view::databases(&self.directory),
+            pools: view::pools(shared),
+            totals: view::totals(shared),
+            lists: view::lists(&self.directory),
+            max_client_conn: settings.max_client_conn.into(),
+            max_user_connections: settings.max_user_connections.into(),
+            lanes: shared
+                .lanes
+                .iter()
+                .map(|lane| LaneRow {
+                    cpu: lane.cpu_time().unwrap_or_default(),
+                    clients: lane.clients() as u64,
+                })
+                .collect(),
+            events: shared.events.snapshot(),
+            reload: self.reload.row(),
+        }
+    }
+}
+
+impl Source for Face {
+    fn metrics(&self) -> String {
+        super::render(&self.snapshot())
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(
+            self.directory.state(),
+            ProcessState::Active | ProcessState::Paused
+        )
+    }
+}

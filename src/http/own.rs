@@ -1,0 +1,117 @@
+//! `pgweir_*`: what the exporter has no name for (operator.md 3.1, the part of pooling).
+
+use super::snapshot::Snapshot;
+use super::text::{Kind, Text};
+use crate::stats::events::Event;
+use crate::wire::version;
+
+/// Writes all families.
+pub fn write(text: &mut Text, snapshot: &Snapshot) {
+    let build = [
+        ("version", version::PGWEIR),
+        ("pgbouncer_version", version::PGBOUNCER),
+    ];
+    text.family(
+        "pgweir_build_info",
+        Kind::Gauge,
+        "Releases: own, and the one that is followed.",
+    )
+    .sample(&build, 1);
+    write_lanes(text, snapshot);
+    text.single(
+        "pgweir_config_last_reload_successful",
+        Kind::Gauge,
+        "1 if the last reading of the configuration worked.",
+        u8::from(snapshot.reload.is_successful),
+    );
+    text.single(
+        "pgweir_config_last_reload_success_timestamp_seconds",
+        Kind::Gauge,
+        "When the configuration was last read without error.",
+        snapshot.reload.success_seconds,
+    );
+    write_events(text, snapshot);
+    let dropped = text.dropped();
+    text.single(
+        "pgweir_metrics_series_dropped",
+        Kind::Gauge,
+        "Series left out of this scrape because there are too many.",
+        dropped,
+    );
+}
+
+fn write_lanes(text: &mut Text, snapshot: &Snapshot) {
+    let mut family = text.family(
+        "pgweir_lane_cpu_seconds_total",
+        Kind::Counter,
+        "CPU time of the lane's thread, user and system.",
+    );
+    for (index, lane) in snapshot.lanes.iter().enumerate() {
+        family.sample(&[("lane", &index.to_string())], lane.cpu.as_secs_f64());
+    }
+    let mut family = text.family("pgweir_lane_clients", Kind::Gauge, "Clients on the lane.");
+    for (index, lane) in snapshot.lanes.iter().enumerate() {
+        family.sample(&[("lane", &index.to_string())], lane.clients);
+    }
+}
+
+/// (event, family, help, name of the second label; empty for none).
+const EVENTS: [(Event, &str, &str, &str); 7] = [
+    (
+        Event::ClientLogin,
+        "pgweir_client_logins_total",
+        "Logins of clients by result: ok, or why not.",
+        "result",
+    ),
+    (
+        Event::ClientError,
+        "pgweir_client_errors_total",
+        "Errors the pooler itself sent to clients.",
+        "reason",
+    ),
+    (
+        Event::ClientClosed,
+        "pgweir_client_connections_closed_total",
+        "Client connections that ended.",
+        "reason",
+    ),
+    (
+        Event::ServerOpened,
+        "pgweir_server_connections_opened_total",
+        "Server connections that logged in.",
+        "",
+    ),
+    (
+        Event::ServerClosed,
+        "pgweir_server_connections_closed_total",
+        "Server connections that ended.",
+        "reason",
+    ),
+    (
+        Event::ServerLoginFailure,
+        "pgweir_server_login_failures_total",
+        "Logins PostgreSQL refused.",
+        "sqlstate",
+    ),
+    (
+        Event::Reserve,
+        "pgweir_reserve_connections_total",
+        "Server connections taken from the reserve.",
+        "user",
+    ),
+];
+
+fn write_events(text: &mut Text, snapshot: &Snapshot) {
+    for (event, name, help, second) in EVENTS {
+        let mut family = text.family(name, Kind::Counter, help);
+        for (_, database, label, count) in snapshot.events.iter().filter(|row| row.0 == event) {
+            let labels = [("database", database.as_str()), (second, label)];
+            let used = if second.is_empty() {
+                &labels[..1]
+            } else {
+                &labels[..]
+            };
+            family.sample(used, count);
+        }
+    }
+}
