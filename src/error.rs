@@ -103,6 +103,8 @@ fixed! {
     password_failed, "auth_failed", "password authentication failed";
     /// Wrong password or unknown user, SCRAM.
     sasl_failed, "auth_failed", "SASL authentication failed";
+    /// A SASL mechanism that was not offered.
+    sasl_mechanism, "auth_failed", "client selected an invalid SASL authentication mechanism";
     /// Unknown user under `auth_type = trust`.
     trust_failed, "auth_failed", "\"trust\" authentication failed";
     /// The client sent an empty password.
@@ -215,6 +217,13 @@ impl ClientError {
             "server_login_retry",
             format!("server login has been failing, cached error: {reason} (server_login_retry)"),
         )
+    }
+    /// `replication=` in the startup packet. Our own message, so with the precise code.
+    pub fn replication_unsupported() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("0A000"),
+            ..Self::fatal("startup", "replication connections are not supported")
+        }
     }
     /// An error of the console: the session goes on.
     pub fn console(text: impl Into<Cow<'static, str>>) -> Self {

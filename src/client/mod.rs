@@ -3,6 +3,7 @@
 mod cancel;
 mod close;
 pub mod front;
+pub mod login;
 mod serve;
 mod timeouts;
 

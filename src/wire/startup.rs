@@ -73,7 +73,7 @@ pub struct Startup<'a> {
     /// Minor protocol version asked for.
     pub minor: u16,
     /// Names and values in the order in which they came; of duplicates the last counts.
-    pub parameters: Vec<(&'a [u8], &'a [u8])>,
+    pub parameters: Parameters<'a>,
 }
 
 impl<'a> Startup<'a> {
@@ -147,7 +147,10 @@ fn parse_cancel(body: &[u8]) -> Result<Cancel<'_>, Malformed> {
     }
 }
 
-fn parse_parameters(mut body: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Malformed> {
+/// Names and values, borrowed from the packet.
+type Parameters<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+fn parse_parameters(mut body: &[u8]) -> Result<Parameters<'_>, Malformed> {
     let mut parameters = Vec::new();
     loop {
         let (name, rest) = cstr(body).ok_or(Malformed::Layout)?;
