@@ -18,7 +18,7 @@ use crate::pool::{self, Checkout, ClientPermit, Directory, PooledServer, Process
 use crate::request::{self, Unlinked};
 use crate::stats::clock::now_us;
 use crate::stats::slots::NEVER;
-use crate::stats::{ClientState, Count};
+use crate::stats::ClientState;
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Peeked};
 
@@ -211,7 +211,7 @@ impl Client {
 
     fn wait_ended(&self, since: u64) {
         let counters = self.side.pool.counters.lane(self.side.lane);
-        counters.add(Count::WaitTime, now_us().saturating_sub(since));
+        counters.add_wait(now_us().saturating_sub(since));
     }
 
     /// Waits in the queue; `Ok(None)`: what was granted is dead, ask again.

@@ -13,8 +13,10 @@ use crate::pool::view::{DatabaseRow, Lists, PoolRow};
 use crate::stats::{Count, Totals};
 use crate::wire::version;
 
-/// Pools beyond this many are shown as one per database, user `(other)`.
-const MAX_POOLS: usize = 100;
+/// Pools beyond this many are shown as one per database, user [`OTHER`].
+pub const MAX_POOLS: usize = 100;
+/// Label of what stands for several.
+pub const OTHER: &str = "(other)";
 
 /// Writes all families.
 pub fn write(text: &mut Text, snapshot: &Snapshot) {
@@ -225,11 +227,11 @@ fn fold(pools: &[PoolRow]) -> Cow<'_, [PoolRow]> {
     let mut rows = kept.to_vec();
     for pool in rest {
         match rows.last_mut() {
-            Some(last) if last.database == pool.database && &*last.user == "(other)" => {
+            Some(last) if last.database == pool.database && &*last.user == OTHER => {
                 absorb(last, pool);
             }
             _ => rows.push(PoolRow {
-                user: "(other)".into(),
+                user: OTHER.into(),
                 ..pool.clone()
             }),
         }

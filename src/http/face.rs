@@ -35,6 +35,7 @@ impl Face {
             databases: view::databases(&self.directory),
             pools: view::pools(shared),
             totals: view::totals(shared),
+            waits: view::waits(shared),
             lists: view::lists(&self.directory),
             max_client_conn: settings.max_client_conn.into(),
             max_user_connections: settings.max_user_connections.into(),

@@ -1,7 +1,10 @@
 //! `pgweir_*`: what the exporter has no name for (operator.md 3.1, the part of pooling).
 
+use super::exporter::{MAX_POOLS, OTHER};
 use super::snapshot::Snapshot;
 use super::text::{Kind, Text};
+use crate::pool::view::WaitRow;
+use crate::stats::counters::WAIT_BOUNDS_US;
 use crate::stats::events::Event;
 use crate::wire::version;
 
@@ -30,6 +33,7 @@ pub fn write(text: &mut Text, snapshot: &Snapshot) {
         "When the configuration was last read without error.",
         snapshot.reload.success_seconds,
     );
+    write_waits(text, &fold(&snapshot.waits));
     write_events(text, snapshot);
     let dropped = text.dropped();
     text.single(
@@ -53,6 +57,36 @@ fn write_lanes(text: &mut Text, snapshot: &Snapshot) {
     for (index, lane) in snapshot.lanes.iter().enumerate() {
         family.sample(&[("lane", &index.to_string())], lane.clients);
     }
+}
+
+fn write_waits(text: &mut Text, rows: &[WaitRow]) {
+    let help = "How long clients waited for a server; 0 for those that did not queue.";
+    let mut family = text.family("pgweir_pool_wait_seconds", Kind::Histogram, help);
+    for row in rows {
+        let labels = [("database", &*row.database), ("user", &*row.user)];
+        family.histogram(labels, &WAIT_BOUNDS_US, &row.counts, row.sum_us);
+    }
+}
+
+/// Pools beyond [`MAX_POOLS`] become one row per database.
+fn fold(rows: &[WaitRow]) -> Vec<WaitRow> {
+    let (kept, rest) = rows.split_at(rows.len().min(MAX_POOLS));
+    let mut folded = kept.to_vec();
+    for row in rest {
+        match folded.last_mut() {
+            Some(last) if last.database == row.database && &*last.user == OTHER => {
+                last.sum_us += row.sum_us;
+                for (sum, count) in last.counts.iter_mut().zip(row.counts) {
+                    *sum += count;
+                }
+            }
+            _ => folded.push(WaitRow {
+                user: OTHER.into(),
+                ..row.clone()
+            }),
+        }
+    }
+    folded
 }
 
 /// (event, family, help, name of the second label; empty for none).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::pool::view::{DatabaseRow, Lists, PoolRow};
+use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
 
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub pools: Vec<PoolRow>,
     /// Sums per database that has a pool.
     pub totals: Vec<(Arc<str>, Totals)>,
+    /// Waiting times, one per pool.
+    pub waits: Vec<WaitRow>,
     /// Counts of things.
     pub lists: Lists,
     /// The setting max_client_conn.

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::PoolMode;
-use crate::pool::view::{DatabaseRow, Lists, PoolRow};
+use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
 
@@ -41,6 +41,12 @@ fn snapshot() -> Snapshot {
             ..PoolRow::default()
         }],
         totals: vec![("dairy".into(), totals)],
+        waits: vec![WaitRow {
+            database: "dairy".into(),
+            user: "odoo".into(),
+            counts: [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+            sum_us: 121_000_000,
+        }],
         lists: Lists {
             databases: 2,
             used_clients: 8,
@@ -115,6 +121,7 @@ pgweir_lane_cpu_seconds_total counter
 pgweir_lane_clients gauge
 pgweir_config_last_reload_successful gauge
 pgweir_config_last_reload_success_timestamp_seconds gauge
+pgweir_pool_wait_seconds histogram
 pgweir_client_logins_total counter
 pgweir_client_errors_total counter
 pgweir_client_connections_closed_total counter
@@ -150,6 +157,8 @@ fn samples_carry_the_exporters_labels_and_units() {
         "pgbouncer_pools_client_maxwait_seconds{database=\"dairy\",user=\"odoo\"} 2",
         "pgbouncer_stats_totals_queries_pooled_total{database=\"dairy\"} 3000000",
         "pgbouncer_stats_totals_queries_duration_seconds_total{database=\"dairy\"} 7",
+        "pgweir_pool_wait_seconds_bucket{database=\"dairy\",user=\"odoo\",le=\"120\"} 5",
+        "pgweir_pool_wait_seconds_count{database=\"dairy\",user=\"odoo\"} 6",
         "pgweir_lane_cpu_seconds_total{lane=\"0\"} 1.25",
         "pgweir_client_logins_total{database=\"dairy\",result=\"ok\"} 3",
         "pgweir_server_connections_opened_total{database=\"dairy\"} 3",

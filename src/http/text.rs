@@ -11,6 +11,7 @@ use std::fmt::{Display, Write as _};
 pub enum Kind {
     Counter,
     Gauge,
+    Histogram,
 }
 
 impl Kind {
@@ -18,6 +19,7 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         }
     }
 }
@@ -80,6 +82,30 @@ pub struct Family<'a> {
 impl Family<'_> {
     /// One sample.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        self.suffixed("", labels, value);
+    }
+
+    /// One histogram: `counts` per bucket, not cumulated, the last one beyond all `bounds_us`.
+    pub fn histogram(
+        &mut self,
+        labels: [(&str, &str); 2],
+        bounds_us: &[u64],
+        counts: &[u64],
+        sum_us: u64,
+    ) {
+        let [first, second] = labels;
+        let mut total = 0;
+        for (index, count) in counts.iter().enumerate() {
+            total += count;
+            let bound = bounds_us.get(index).map(|us| seconds(*us).to_string());
+            let bound = bound.as_deref().unwrap_or("+Inf");
+            self.suffixed("_bucket", &[first, second, ("le", bound)], total);
+        }
+        self.suffixed("_sum", &labels, seconds(sum_us));
+        self.suffixed("_count", &labels, total);
+    }
+
+    fn suffixed(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         if self.text.series >= self.text.limit {
             self.text.dropped += 1;
             return;
@@ -93,6 +119,7 @@ impl Family<'_> {
             let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", self.help);
         }
         out.push_str(self.name);
+        out.push_str(suffix);
         push_labels(out, labels);
         let _ = writeln!(out, " {value}");
     }
@@ -142,6 +169,26 @@ mod tests {
             text.finish(),
             "# HELP x_seconds_total Time.\n# TYPE x_seconds_total counter\n\
              x_seconds_total{a=\"1\",b=\"quo\\\"te\\\\\\n\"} 1.5\nx_seconds_total 2\n"
+        );
+    }
+
+    #[test]
+    fn histograms_cumulate() {
+        let mut text = Text::with_limit(10);
+        let mut family = text.family("w_seconds", Kind::Histogram, "W.");
+        family.histogram(
+            [("a", "1"), ("b", "2")],
+            &[1_000, 1_000_000],
+            &[3, 2, 1],
+            5_250_000,
+        );
+        assert_eq!(
+            text.finish(),
+            "# HELP w_seconds W.\n# TYPE w_seconds histogram\n\
+             w_seconds_bucket{a=\"1\",b=\"2\",le=\"0.001\"} 3\n\
+             w_seconds_bucket{a=\"1\",b=\"2\",le=\"1\"} 5\n\
+             w_seconds_bucket{a=\"1\",b=\"2\",le=\"+Inf\"} 6\n\
+             w_seconds_sum{a=\"1\",b=\"2\"} 5.25\nw_seconds_count{a=\"1\",b=\"2\"} 6\n"
         );
     }
 

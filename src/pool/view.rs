@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::{Database, Directory, Pool, Shared};
 use crate::config::{CONSOLE_DATABASE, Config, LoadBalance, PoolMode};
 use crate::stats::clock::now_us;
+use crate::stats::counters::{Count, Waits};
 use crate::stats::{ClientSlot, ClientState, ServerSlot, ServerState, Totals};
 
 /// A row of SHOW DATABASES.
@@ -59,6 +60,16 @@ pub struct PoolRow {
     /// Age of the oldest waiting client in µs: columns maxwait and maxwait_us.
     pub max_wait_us: u64,
     pub mode: PoolMode,
+}
+
+/// How long the clients of a pool waited for their servers.
+#[derive(Clone, Debug)]
+pub struct WaitRow {
+    pub database: Arc<str>,
+    pub user: Arc<str>,
+    /// By bucket, not cumulated.
+    pub counts: Waits,
+    pub sum_us: u64,
 }
 
 /// SHOW LISTS. Nothing is kept for reuse, so the free lists are always empty.
@@ -235,6 +246,17 @@ pub fn totals(shared: &Shared) -> Vec<(Arc<str>, Totals)> {
         sum.add(&pool.counters.totals());
     }
     sums.into_iter().collect()
+}
+
+/// Waiting times by database and user.
+pub fn waits(shared: &Shared) -> Vec<WaitRow> {
+    let row = |pool: &Arc<Pool>| WaitRow {
+        database: Arc::clone(&pool.database.name),
+        user: Arc::clone(&pool.user),
+        counts: pool.counters.waits(),
+        sum_us: pool.counters.totals().get(Count::WaitTime),
+    };
+    shared.pools().iter().map(row).collect()
 }
 
 /// SHOW LISTS. COMPAT: the console's database and pool count.

@@ -38,6 +38,25 @@ pub enum Count {
 /// How many counters there are.
 pub const COUNTS: usize = 12;
 
+/// Upper bounds of the buckets of waiting, in µs; one more bucket takes what is longer
+/// (`pgweir_pool_wait_seconds`, operator.md 3.1).
+pub const WAIT_BOUNDS_US: [u64; 11] = [
+    1_000,
+    10_000,
+    50_000,
+    100_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    15_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+];
+
+/// How many clients waited how long for their server, per bucket, not cumulated.
+pub type Waits = [u64; WAIT_BOUNDS_US.len() + 1];
+
 /// A sum over lanes, indexed by `Count as usize`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals(pub [u64; COUNTS]);
@@ -70,6 +89,7 @@ impl Totals {
 #[repr(align(128))]
 pub struct LaneCounters {
     cells: [AtomicU64; COUNTS],
+    waits: [AtomicU64; WAIT_BOUNDS_US.len() + 1],
 }
 
 impl LaneCounters {
@@ -78,6 +98,14 @@ impl LaneCounters {
     pub fn add(&self, count: Count, n: u64) {
         let cell = &self.cells[count as usize];
         cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// A client that had to queue got its server after `us`. INVARIANT: as for `add`.
+    pub fn add_wait(&self, us: u64) {
+        self.add(Count::WaitTime, us);
+        let bucket = WAIT_BOUNDS_US.partition_point(|bound| *bound < us);
+        let cell = &self.waits[bucket];
+        cell.store(cell.load(Relaxed).wrapping_add(1), Relaxed);
     }
 }
 
@@ -113,6 +141,21 @@ impl PoolCounters {
         }
         sum
     }
+
+    /// Sum over lanes of how long clients waited. Who did not queue waited 0: links without a wait
+    /// are in the first bucket.
+    pub fn waits(&self) -> Waits {
+        let mut sum = Waits::default();
+        for lane in &self.lanes {
+            for (total, cell) in sum.iter_mut().zip(&lane.waits) {
+                *total = total.wrapping_add(cell.load(Relaxed));
+            }
+        }
+        let queued: u64 = sum.iter().sum();
+        let links = self.totals().get(Count::ServerAssignments);
+        sum[0] += links.saturating_sub(queued);
+        sum
+    }
 }
 
 #[cfg(test)]
@@ -129,5 +172,18 @@ mod tests {
         assert_eq!(totals.get(Count::Queries), 5);
         assert_eq!(totals.get(Count::Received), 7);
         assert_eq!(Totals::default().since(&totals), Totals::default());
+    }
+
+    #[test]
+    fn waits_fall_into_buckets_and_links_without_a_wait_into_the_first() {
+        let counters = PoolCounters::with_writers(1);
+        counters.lane(0).add(Count::ServerAssignments, 10);
+        for us in [1_000, 1_001, 121_000_000] {
+            counters.lane(0).add_wait(us);
+        }
+        let waits = counters.waits();
+        assert_eq!((waits[0], waits[1], waits[11]), (8, 1, 1));
+        assert_eq!(waits.iter().sum::<u64>(), 10);
+        assert_eq!(counters.totals().get(Count::WaitTime), 121_002_001);
     }
 }
