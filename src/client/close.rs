@@ -13,6 +13,8 @@ use crate::stats::events::Event;
 pub struct Departure {
     error: Option<ClientError>,
     reason: Cow<'static, str>,
+    /// The reason as a metric label: from a closed list, where `reason` may hold names.
+    label: &'static str,
 }
 
 impl Departure {
@@ -21,6 +23,7 @@ impl Departure {
         Self {
             error: None,
             reason: Cow::Borrowed(reason),
+            label: reason,
         }
     }
 
@@ -28,6 +31,7 @@ impl Departure {
     pub fn error(error: ClientError) -> Self {
         Self {
             reason: error.text.clone(),
+            label: error.reason,
             error: Some(error),
         }
     }
@@ -47,8 +51,11 @@ impl Goodbye {
         let live = shared.live();
         let settings = &live.config.settings;
         let slot = &client.side.slot;
+        let database = &client.side.pool.database.name;
+        shared
+            .events
+            .count(Event::ClientClosed, database, departure.label);
         if let Some(error) = &departure.error {
-            let database = &client.side.pool.database.name;
             shared
                 .events
                 .count(Event::ClientError, database, error.reason);

@@ -145,68 +145,69 @@ fn write_databases(text: &mut Text, databases: &[DatabaseRow]) {
     }
 }
 
+const POOLS: [Column<PoolRow>; 12] = [
+    (
+        "client_active_connections",
+        "Clients that are not waiting.",
+        |p| p.cl_active,
+    ),
+    (
+        "client_active_cancel_connections",
+        "Cancel requests sent on.",
+        |p| p.cl_active_cancel_req,
+    ),
+    (
+        "client_waiting_connections",
+        "Clients waiting for a server.",
+        |p| p.cl_waiting,
+    ),
+    (
+        "client_waiting_cancel_connections",
+        "Cancel requests not sent on yet.",
+        |p| p.cl_waiting_cancel_req,
+    ),
+    (
+        "server_active_connections",
+        "Servers linked to a client.",
+        |p| p.sv_active,
+    ),
+    (
+        "server_active_cancel_connections",
+        "Servers carrying a cancel request.",
+        |p| p.sv_active_cancel,
+    ),
+    (
+        "server_being_canceled_connections",
+        "Servers held until cancels end.",
+        |p| p.sv_being_canceled,
+    ),
+    (
+        "server_idle_connections",
+        "Servers ready for a client.",
+        |p| p.sv_idle,
+    ),
+    (
+        "server_used_connections",
+        "Idle servers to be checked before use.",
+        |p| p.sv_used,
+    ),
+    (
+        "server_testing_connections",
+        "Servers running a reset or check query.",
+        |p| p.sv_tested,
+    ),
+    ("server_login_connections", "Servers logging in.", |p| {
+        p.sv_login
+    }),
+    (
+        "client_maxwait_seconds",
+        "Age of the oldest waiting client.",
+        |p| p.max_wait_us / 1_000_000,
+    ),
+];
+
 fn write_pools(text: &mut Text, pools: &[PoolRow]) {
-    let columns: [Column<PoolRow>; 12] = [
-        (
-            "client_active_connections",
-            "Clients that are not waiting.",
-            |p| p.cl_active,
-        ),
-        (
-            "client_active_cancel_connections",
-            "Cancel requests sent on.",
-            |p| p.cl_active_cancel_req,
-        ),
-        (
-            "client_waiting_connections",
-            "Clients waiting for a server.",
-            |p| p.cl_waiting,
-        ),
-        (
-            "client_waiting_cancel_connections",
-            "Cancel requests not sent on yet.",
-            |p| p.cl_waiting_cancel_req,
-        ),
-        (
-            "server_active_connections",
-            "Servers linked to a client.",
-            |p| p.sv_active,
-        ),
-        (
-            "server_active_cancel_connections",
-            "Servers carrying a cancel request.",
-            |p| p.sv_active_cancel,
-        ),
-        (
-            "server_being_canceled_connections",
-            "Servers held until cancels end.",
-            |p| p.sv_being_canceled,
-        ),
-        (
-            "server_idle_connections",
-            "Servers ready for a client.",
-            |p| p.sv_idle,
-        ),
-        (
-            "server_used_connections",
-            "Idle servers to be checked before use.",
-            |p| p.sv_used,
-        ),
-        (
-            "server_testing_connections",
-            "Servers running a reset or check query.",
-            |p| p.sv_tested,
-        ),
-        ("server_login_connections", "Servers logging in.", |p| {
-            p.sv_login
-        }),
-        (
-            "client_maxwait_seconds",
-            "Age of the oldest waiting client.",
-            |p| p.max_wait_us / 1_000_000,
-        ),
-    ];
-    for (name, help, value) in columns {
+    for (name, help, value) in POOLS {
         let name = format!("pgbouncer_pools_{name}");
         let mut family = text.family(&name, Kind::Gauge, help);
         for row in pools {
@@ -259,68 +260,73 @@ enum Unit {
     Seconds,
 }
 
+const TOTALS: [(&str, &str, Count, Unit); 10] = [
+    (
+        "queries_pooled_total",
+        "Queries.",
+        Count::Queries,
+        Unit::Plain,
+    ),
+    (
+        "queries_duration_seconds_total",
+        "Time in queries.",
+        Count::QueryTime,
+        Unit::Seconds,
+    ),
+    (
+        "received_bytes_total",
+        "Bytes from clients.",
+        Count::Received,
+        Unit::Plain,
+    ),
+    (
+        "sent_bytes_total",
+        "Bytes from servers.",
+        Count::Sent,
+        Unit::Plain,
+    ),
+    (
+        "client_wait_seconds_total",
+        "Time clients waited for a server.",
+        Count::WaitTime,
+        Unit::Seconds,
+    ),
+    (
+        "sql_transactions_pooled_total",
+        "Transactions.",
+        Count::Transactions,
+        Unit::Plain,
+    ),
+    (
+        "server_in_transaction_seconds_total",
+        "Time in transactions.",
+        Count::TransactionTime,
+        Unit::Seconds,
+    ),
+    (
+        "client_parses_total",
+        "Named Parse messages from clients.",
+        Count::ClientParses,
+        Unit::Plain,
+    ),
+    (
+        "server_parses_total",
+        "Named Parse messages to servers.",
+        Count::ServerParses,
+        Unit::Plain,
+    ),
+    ("binds_total", "Bind messages.", Count::Binds, Unit::Plain),
+];
+
 fn write_totals(text: &mut Text, snapshot: &Snapshot) {
-    use Unit::{Plain, Seconds};
-    let columns = [
-        ("queries_pooled_total", "Queries.", Count::Queries, Plain),
-        (
-            "queries_duration_seconds_total",
-            "Time in queries.",
-            Count::QueryTime,
-            Seconds,
-        ),
-        (
-            "received_bytes_total",
-            "Bytes from clients.",
-            Count::Received,
-            Plain,
-        ),
-        (
-            "sent_bytes_total",
-            "Bytes from servers.",
-            Count::Sent,
-            Plain,
-        ),
-        (
-            "client_wait_seconds_total",
-            "Time clients waited for a server.",
-            Count::WaitTime,
-            Seconds,
-        ),
-        (
-            "sql_transactions_pooled_total",
-            "Transactions.",
-            Count::Transactions,
-            Plain,
-        ),
-        (
-            "server_in_transaction_seconds_total",
-            "Time in transactions.",
-            Count::TransactionTime,
-            Seconds,
-        ),
-        (
-            "client_parses_total",
-            "Named Parse messages from clients.",
-            Count::ClientParses,
-            Plain,
-        ),
-        (
-            "server_parses_total",
-            "Named Parse messages to servers.",
-            Count::ServerParses,
-            Plain,
-        ),
-        ("binds_total", "Bind messages.", Count::Binds, Plain),
-    ];
-    for (name, help, count, unit) in columns {
+    for (name, help, count, unit) in TOTALS {
         let name = format!("pgbouncer_stats_totals_{name}");
         let mut family = text.family(&name, Kind::Counter, help);
         for (database, totals) in &snapshot.totals {
             let labels = [("database", &**database)];
             match unit {
-                Plain => family.sample(&labels, Totals::get(totals, count)),
-                Seconds => family.sample(&labels, seconds(totals.get(count))),
+                Unit::Plain => family.sample(&labels, Totals::get(totals, count)),
+                Unit::Seconds => family.sample(&labels, seconds(totals.get(count))),
             }
         }
     }
