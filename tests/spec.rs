@@ -26,3 +26,15 @@ mod pool_limits;
 // Odoo's way of using PostgreSQL: psycopg2, several processes, invariants.
 #[path = "spec/odoo.rs"]
 mod odoo;
+// Settings a client made follow it from server to server.
+#[path = "spec/parameters.rs"]
+mod parameters;
+// Named prepared statements in transaction mode.
+#[path = "spec/prepared.rs"]
+mod prepared;
+// Everything that ends by itself after a while.
+#[path = "spec/timeouts.rs"]
+mod timeouts;
+// Session and statement mode, alone and beside transaction mode.
+#[path = "spec/modes.rs"]
+mod modes;

@@ -1,0 +1,173 @@
+//! Settings a client made follow it from server to server (surface 6.3).
+
+use crate::only_pgweir;
+use crate::support::{Bouncer, Pg, Running};
+
+fn one_server() -> Running {
+    Bouncer::new(Pg::shared()).pool_size(1).start()
+}
+
+#[test]
+fn each_client_keeps_its_own_tracked_settings_on_a_shared_server() {
+    let bouncer = one_server();
+    let zones = ["Asia/Tokyo", "Europe/Brussels", "America/Lima"];
+    let mut clients: Vec<_> = zones
+        .iter()
+        .map(|zone| {
+            bouncer
+                .login()
+                .parameter("TimeZone", zone)
+                .parameter("application_name", zone)
+                .connect()
+        })
+        .collect();
+    for _ in 0..3 {
+        for (client, zone) in clients.iter_mut().zip(zones) {
+            assert_eq!(client.one("show timezone"), zone);
+            assert_eq!(client.one("show application_name"), zone);
+        }
+    }
+}
+
+#[test]
+fn a_set_inside_a_session_follows_the_client() {
+    let bouncer = one_server();
+    let (mut a, mut b) = (bouncer.client(), bouncer.client());
+    let reply = a.ok("set datestyle to 'German'; set timezone to 'Asia/Tokyo'");
+    assert!(
+        reply.parameters.iter().any(|(key, _)| key == "DateStyle"),
+        "reported at once"
+    );
+    assert_eq!(b.one("select '2026-02-01'::date"), "2026-02-01");
+    assert_eq!(a.one("select '2026-02-01'::date"), "01.02.2026");
+    assert_eq!(a.one("show timezone"), "Asia/Tokyo");
+    assert_eq!(b.one("show timezone"), "UTC");
+}
+
+#[test]
+fn a_set_that_is_rolled_back_does_not_stay() {
+    let bouncer = one_server();
+    let (mut a, mut b) = (bouncer.client(), bouncer.client());
+    a.ok("begin");
+    a.ok("set application_name to 'never'");
+    a.ok("rollback");
+    b.ok("select 1");
+    assert_eq!(a.one("show application_name"), "");
+}
+
+#[test]
+fn client_encoding_follows_the_client() {
+    let bouncer = one_server();
+    let mut latin = bouncer
+        .login()
+        .parameter("client_encoding", "LATIN1")
+        .connect();
+    let mut utf = bouncer.client();
+    assert_eq!(utf.one("select octet_length(chr(233))"), "2");
+    for _ in 0..3 {
+        assert_eq!(latin.one("show client_encoding"), "LATIN1");
+        assert_eq!(utf.one("show client_encoding"), "UTF8");
+    }
+}
+
+#[test]
+fn values_with_quotes_and_backslashes_are_set_as_they_are() {
+    let bouncer = one_server();
+    for name in [
+        "it's",
+        "back\\slash",
+        "semi;colon",
+        "'; drop table x; --",
+        "\"quoted\"",
+    ] {
+        let mut client = bouncer
+            .login()
+            .parameter("application_name", name)
+            .connect();
+        assert_eq!(client.one("show application_name"), name);
+        assert_eq!(bouncer.client().one("show application_name"), "");
+    }
+}
+
+#[test]
+fn the_first_reply_to_a_client_shows_nothing_of_the_switch() {
+    let bouncer = one_server();
+    let mut a = bouncer
+        .login()
+        .parameter("TimeZone", "Asia/Tokyo")
+        .connect();
+    let mut b = bouncer
+        .login()
+        .parameter("TimeZone", "America/Lima")
+        .connect();
+    for _ in 0..3 {
+        for client in [&mut a, &mut b] {
+            let reply = client.ok("select 1");
+            assert_eq!(reply.kinds.replace('S', ""), "TDCZ", "{reply:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tracked_setting_the_server_rejects_ends_the_client() {
+    let bouncer = one_server();
+    let mut client = bouncer
+        .login()
+        .parameter("TimeZone", "Nowhere/Land")
+        .connect();
+    let error = client.fails("select 1");
+    assert_eq!(
+        (error.severity(), error.text()),
+        ("FATAL", "invalid server parameter")
+    );
+    assert_eq!(bouncer.client().one("select 1"), "1");
+}
+
+#[test]
+fn no_set_is_sent_while_nothing_differs() {
+    let pg = Pg::with("log_statement = all");
+    let bouncer = Bouncer::new(&pg).pool_size(1).start();
+    let mut a = bouncer.login().parameter("datestyle", "ISO").connect();
+    let mut b = bouncer.login().parameter("datestyle", "iso").connect();
+    for n in 0..10 {
+        a.one(&format!("select {n}"));
+        b.one(&format!("select {n}"));
+    }
+    let sets = pg
+        .log()
+        .lines()
+        .filter(|line| line.contains("SET "))
+        .count();
+    assert!(sets <= 2, "{sets} SETs\n{}", pg.log());
+}
+
+#[test]
+fn discard_all_gives_back_the_values_of_the_clients_login() {
+    // PgBouncer gives back the server connection's values (surface 6.3); a direct connection and
+    // we give back the client's own. Odoo sends DISCARD ALL at every borrow.
+    only_pgweir!();
+    let bouncer = one_server();
+    let mut client = bouncer
+        .login()
+        .parameter("application_name", "odoo-1")
+        .parameter("TimeZone", "Asia/Tokyo")
+        .connect();
+    for undo in ["discard all", "reset all", "discard all"] {
+        client.ok("set application_name to 'changed'");
+        client.ok(undo);
+        assert_eq!(client.one("show application_name"), "odoo-1", "{undo}");
+        assert_eq!(client.one("show timezone"), "Asia/Tokyo", "{undo}");
+    }
+}
+
+#[test]
+fn extra_parameters_are_tracked_when_asked_for() {
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .set("track_extra_parameters", "IntervalStyle")
+        .start();
+    let (mut a, mut b) = (bouncer.client(), bouncer.client());
+    a.ok("set intervalstyle to 'iso_8601'");
+    assert_eq!(b.one("select interval '1 day'"), "1 day");
+    assert_eq!(a.one("select interval '1 day'"), "P1D");
+}
