@@ -211,6 +211,13 @@ impl ClientError {
     pub fn broken_packet(kind: &'static str) -> Self {
         Self::fatal("protocol", format!("broken {kind} packet"))
     }
+    /// PostgreSQL asks for a method that the stored secret cannot answer; `hint` says what to do.
+    pub fn server_password_type(hint: &str) -> Self {
+        Self::fatal(
+            "server_login",
+            format!("server login failed: wrong password type: {hint}"),
+        )
+    }
     /// Fail fast: the pool has no server and its last login failed.
     pub fn login_failing(reason: &str) -> Self {
         Self::fatal(

@@ -81,11 +81,14 @@ async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {
 
 /// Connects to the server's address and sends its key, unless the query has ended meanwhile.
 async fn send(directory: &Directory, server: &ServerSlot, wanted: impl Fn() -> bool) {
-    let pool = directory.shared.pool(&server.database, &server.user);
-    let Some(target) = pool.map(|pool| pool.cancel_target(server)) else {
+    let shared = &directory.shared;
+    let pool = shared.pool(&server.database, &server.user);
+    let Some(address) = pool.and_then(|pool| pool.cancel_address(server)) else {
         return;
     };
-    if let Err(error) = server::send_cancel(&target, &server.cancel_key, wanted).await {
+    let options = shared.live().socket_options;
+    let sent = server::send_cancel(&address, &server.cancel_key, &options, wanted).await;
+    if let Err(error) = sent {
         log::debug!("{}cancel request failed: {error}", server.log_prefix());
     }
 }

@@ -49,7 +49,7 @@ registry! {
         "As the global setting, for this database.";
     pool_mode: EntryMode = None, Live, EFFECTIVE,
         "As the global setting, for this database.";
-    load_balance_hosts: LoadBalance = Some("round-robin"), Live, NO_EFFECT_YET,
+    load_balance_hosts: LoadBalance = Some("round-robin"), Live, EFFECTIVE,
         "How a list of hosts is used: one after the other, or one until a connect fails.";
     connect_query: Sql = Some(""), Live, EFFECTIVE,
         "Run once on every new server; an error is logged and ignored.";

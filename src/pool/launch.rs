@@ -1,11 +1,13 @@
 //! Launch: new server connections, one login at a time per pool (surface 4.1 to 4.6).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::caps::{Blocked, Permit};
 use super::pooled::PooledServer;
 use super::state::{Failure, Placed, State};
 use super::{Pool, target};
+use crate::config::LoadBalance;
 use crate::error::ClientError;
 use crate::server::{Fresh, OpenError, Server, open};
 use crate::session::params::Params;
@@ -287,6 +289,11 @@ impl Pool {
         let text = error.reason();
         log::warn!("{}: {}", self.log_name(), error.log_line());
         let shown = error.for_clients();
+        if error.is_unreachable()
+            && self.database.entry().load_balance_hosts == LoadBalance::Disable
+        {
+            self.host_turn.fetch_add(1, Relaxed);
+        }
         if let OpenError::Refused { sqlstate, .. } = error {
             let shared = &self.shared;
             shared

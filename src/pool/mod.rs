@@ -64,6 +64,8 @@ pub struct Pool {
     mode: AtomicU8,
     max_prepared: AtomicUsize,
     has_reset: AtomicBool,
+    /// Which element of a host list is next.
+    host_turn: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -85,6 +87,7 @@ impl Pool {
             mode: AtomicU8::new(mode_number(limits.mode)),
             max_prepared: AtomicUsize::new(limits.max_prepared),
             has_reset: AtomicBool::new(limits.reset_query.is_some()),
+            host_turn: AtomicUsize::new(0),
             state: Mutex::new(State::with_lanes(lanes, limits)),
             shared,
         })
