@@ -1,6 +1,5 @@
 //! STUB app
 use crate::client::CancelKeys;
-use crate::client::front::Front;
 use crate::lane::Lanes;
 use crate::pool::{Directory, Live, NewShared, Shared};
 use std::sync::Arc;
@@ -15,16 +14,12 @@ pub fn run() {
     let n = config.own.lanes.max(1) as usize;
     let lanes = Lanes::start(n).unwrap();
     let port = config.settings.listen_port;
-    let auth_file = config.settings.auth_file.clone();
-    let userlist = auth_file.map(|path| crate::config::Userlist::load(path.as_ref()).0);
-    let tls = crate::net::tls::TlsSettings::for_clients(&config.settings);
-    let client_tls = Arc::new(crate::net::tls::ClientTls::build(&tls).unwrap());
     let shared = Shared::assemble(NewShared {
         lanes: lanes.all().to_vec(),
         live: Live {
             config,
-            userlist: userlist.unwrap_or_default(),
-            client_tls: Some(client_tls),
+            userlist: Default::default(),
+            client_tls: None,
             server_tls: Arc::new(crate::net::tls::ServerTls::disabled()),
             socket_options: Default::default(),
         },
@@ -32,11 +27,7 @@ pub fn run() {
         resolver: Default::default(),
     });
     let directory = Directory::open(shared.clone());
-    let front = Arc::new(Front {
-        directory: directory.clone(),
-        cancel_keys: Arc::new(CancelKeys::default()),
-        console: Box::new(drop),
-    });
+    let keys = Arc::new(CancelKeys::default());
     let d2 = directory.clone();
     std::thread::spawn(move || {
         loop {
@@ -53,6 +44,12 @@ pub fn run() {
         let stream = crate::net::Stream::from(crate::net::Socket::parked_tcp(s).unwrap());
         let lane = i % n;
         i += 1;
-        front.receive(stream, shared.client_caps.arrive(), lane);
+        shared.lanes[lane].spawn(crate::client::front::front(
+            stream,
+            directory.clone(),
+            keys.clone(),
+            shared.client_caps.arrive(),
+            lane,
+        ));
     }
 }

@@ -136,14 +136,12 @@ impl ClientSlot {
     /// `C-0x...: db/user@host:port `, in front of the client's log lines (surface 2.4).
     pub fn log_prefix(&self) -> String {
         match self.identity() {
-            Some(who) => self.log_prefix_as(&who.database, &who.user),
-            None => self.log_prefix_as("(nodb)", "(nouser)"),
+            Some(who) => format!(
+                "C-{:p}: {}/{}@{} ",
+                self, who.database, who.user, self.remote
+            ),
+            None => format!("C-{:p}: (nodb)/(nouser)@{} ", self, self.remote),
         }
-    }
-
-    /// The same for a client that says who it is and has not proved it.
-    pub fn log_prefix_as(&self, database: &str, user: &str) -> String {
-        format!("C-{self:p}: {database}/{user}@{} ", self.remote)
     }
 
     /// Names the client, once, when its login has succeeded.
