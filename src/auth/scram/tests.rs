@@ -331,3 +331,20 @@ fn nothing_secret_is_printed() {
     let cache = KeyCache::open().unwrap();
     assert_eq!(format!("{cache:?}"), "KeyCache { entries: 0, .. }");
 }
+
+#[test]
+fn noise_never_panics() {
+    let (keys, secret) = rfc_secret();
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let _ = ServerExchange::start(bytes, secret.clone(), false);
+        let started =
+            ServerExchange::start_with_nonce(RFC_FIRST, secret.clone(), false, RFC_SERVER_NONCE);
+        let (server, _) = started.unwrap();
+        assert!(server.finish(bytes).is_err());
+        let (client, _) = ClientExchange::start_with_nonce("", "abc");
+        let _ = client
+            .challenge(bytes)
+            .map(|c| c.respond(&keys).0.verify(bytes));
+        let _ = ScramSecret::parse(&String::from_utf8_lossy(bytes));
+    });
+}

@@ -190,3 +190,16 @@ fn passwords_and_sasl() {
         assert!(parse_sasl_initial(bad).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn noise_never_panics() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let _ = peek_first(bytes);
+        let _ = parse_packet(bytes);
+        let _ = parse_packet(&packet(3 << 16, bytes));
+        let _ = parse_packet(&packet(CANCEL_CODE, bytes));
+        let _ = parse_options(bytes);
+        let _ = parse_password(bytes);
+        let _ = parse_sasl_initial(bytes);
+    });
+}
