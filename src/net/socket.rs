@@ -11,7 +11,7 @@ use std::net::TcpStream as StdTcp;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnix;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -102,16 +102,11 @@ impl Socket {
               parked => would_block(peek(parked.as_fd()).map(drop)))
     }
 
-    /// False when bytes, EOF or an error wait. No syscall unless the reactor says readable.
+    /// False when bytes, EOF or an error wait. No syscall unless the reactor says readable; the
+    /// waker of a pending read stays where it is.
     ///
-    /// Takes the place of the waker that a pending read registered: poll the read again afterwards.
-    pub fn is_quiet(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        if let Socket::Tcp(_) | Socket::Unix(_) = self
-            && self.poll_read_ready(&mut cx).is_pending()
-        {
-            return true;
-        }
+    /// Not by polling: a task that has used up its budget would be told `Pending` whatever waits.
+    pub fn is_quiet(&self) -> bool {
         // try_io clears a readiness that turns out to be stale.
         let peeked = match self {
             Socket::Tcp(socket) => socket.try_io(Interest::READABLE, || peek(socket.as_fd())),

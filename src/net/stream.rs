@@ -74,14 +74,11 @@ impl Stream {
 
     /// False when bytes, EOF or an error wait. No syscall unless the reactor says readable.
     ///
-    /// Takes the place of the waker that a pending read registered: poll the read again afterwards.
+    /// With TLS it may take the place of the waker of a pending read: poll the read again afterwards.
     pub fn is_quiet(&mut self) -> bool {
         match self {
             Stream::Plain(socket) => socket.is_quiet(),
-            Stream::Tls(tls) => {
-                let kernel_quiet = tls.socket.is_quiet();
-                tls.is_quiet(kernel_quiet)
-            }
+            Stream::Tls(tls) => tls.is_quiet(false),
         }
     }
 
@@ -89,10 +86,7 @@ impl Stream {
     pub fn peek_is_quiet(&mut self) -> bool {
         match self {
             Stream::Plain(socket) => socket.peek_is_quiet(),
-            Stream::Tls(tls) => {
-                let kernel_quiet = tls.socket.peek_is_quiet();
-                tls.is_quiet(kernel_quiet)
-            }
+            Stream::Tls(tls) => tls.is_quiet(true),
         }
     }
 

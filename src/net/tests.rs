@@ -11,7 +11,10 @@ pub(super) async fn tcp_pair() -> (Stream, Stream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
-    (near.unwrap().into(), far.unwrap().0.into())
+    let (near, far) = (near.unwrap(), far.unwrap().0);
+    SocketOptions::default().apply_tcp(&near);
+    SocketOptions::default().apply_tcp(&far);
+    (near.into(), far.into())
 }
 
 pub(super) async fn read_exactly(stream: &mut Stream, count: usize) -> Vec<u8> {

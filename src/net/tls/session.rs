@@ -170,14 +170,20 @@ impl Tls {
         }
     }
 
-    /// False when plaintext, EOF or an error waits; `kernel_quiet` tells how the socket looks.
+    /// False when plaintext, EOF or an error waits; `asks_kernel` as in [`Socket::peek_is_quiet`].
     /// Records without plaintext (session tickets, key updates) are taken in and do not count.
-    pub(in crate::net) fn is_quiet(&mut self, kernel_quiet: bool) -> bool {
-        if kernel_quiet && self.starved && self.plain.rest().is_empty() && !self.ended {
+    pub(in crate::net) fn is_quiet(&mut self, asks_kernel: bool) -> bool {
+        let is_still = |socket: &Socket| match asks_kernel {
+            true => socket.peek_is_quiet(),
+            false => socket.is_quiet(),
+        };
+        let holds_nothing = self.starved && !self.ended && self.plain.rest().is_empty();
+        if holds_nothing && is_still(&self.socket) {
             return true;
         }
-        self.poll_read_ready(&mut Context::from_waker(Waker::noop()))
-            .is_pending()
+        let polled = self.poll_read_ready(&mut Context::from_waker(Waker::noop()));
+        // Again, because Pending may also mean that the task's budget is used up.
+        polled.is_pending() && is_still(&self.socket)
     }
 
     /// Seals up to 64 kB and sends what the socket takes; the rest waits for [`Tls::poll_send`].

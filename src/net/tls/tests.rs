@@ -92,6 +92,26 @@ async fn self_signed_handshake_and_bytes_both_ways() {
 }
 
 #[tokio::test]
+async fn waiting_bytes_show_to_a_task_without_budget() {
+    use tokio::task::coop;
+    for (mut far, mut near) in [tcp_pair().await, self_signed_pair().await] {
+        far.write_all(b"x").await.unwrap();
+        poll_fn(|cx| near.poll_read_ready(cx)).await.unwrap();
+        far.write_all(b"y").await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert!(poll_fn(|cx| near.poll_read(cx, &mut [0; 1])).await.is_ok());
+        poll_fn(|cx| {
+            while coop::has_budget_remaining() {
+                let _ = std::pin::pin!(coop::consume_budget()).poll(cx);
+            }
+            assert!(!near.is_quiet() && !near.peek_is_quiet());
+            std::task::Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn tls12_works_and_prints_openssl_names() {
     let mut old = client_side(SslMode::Prefer);
     old.allows_tls13 = false;
