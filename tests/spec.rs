@@ -38,3 +38,12 @@ mod timeouts;
 // Session and statement mode, alone and beside transaction mode.
 #[path = "spec/modes.rs"]
 mod modes;
+// The admin console: who may, which columns, what the commands do.
+#[path = "spec/console.rs"]
+mod console;
+// The process from outside: signals, command line, pidfile, log lines.
+#[path = "spec/signals.rs"]
+mod signals;
+// Configuration: what is accepted, what is refused and how, reload.
+#[path = "spec/config.rs"]
+mod config;

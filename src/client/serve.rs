@@ -16,9 +16,9 @@ use crate::error::ClientError;
 use crate::link::{self, ClientSide, End, Link, Parted};
 use crate::pool::{self, Checkout, ClientPermit, Directory, PooledServer, ProcessState, Waiting};
 use crate::request::{self, Unlinked};
+use crate::stats::ClientState;
 use crate::stats::clock::now_us;
 use crate::stats::slots::NEVER;
-use crate::stats::ClientState;
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Peeked};
 

@@ -69,6 +69,9 @@ pub struct Bouncer {
     own: Vec<(String, String)>,
     userlist: String,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    only_file: Option<String>,
+    whole_ini: Option<String>,
     open_files: Option<u64>,
     binary: Option<(PathBuf, bool)>,
 }
@@ -106,6 +109,9 @@ impl Bouncer {
             http_port: free_port(),
             userlist,
             arguments: Vec::new(),
+            environment: Vec::new(),
+            only_file: None,
+            whole_ini: None,
             open_files: None,
             binary: None,
             dir,
@@ -169,6 +175,25 @@ impl Bouncer {
         self
     }
 
+    /// Starts with exactly this file, nothing of ours around it.
+    pub fn only_file(mut self, path: &str) -> Self {
+        self.only_file = Some(path.to_owned());
+        self
+    }
+
+    /// This text in place of the ini; it listens on `port`.
+    pub fn whole_ini(mut self, text: &str, port: u16) -> Self {
+        self.whole_ini = Some(text.to_owned());
+        self.port = port;
+        self
+    }
+
+    /// An environment variable of the process.
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Another binary than the one under test; `own` says whether it is a pgweir.
     pub fn binary(mut self, path: &Path, own: bool) -> Self {
         self.binary = Some((path.to_owned(), own));
@@ -187,6 +212,9 @@ impl Bouncer {
 
     /// The ini as it stands.
     pub fn ini(&self) -> String {
+        if let Some(text) = &self.whole_ini {
+            return text.clone();
+        }
         let mut text = format!("[databases]\n{}\n", self.databases.join("\n"));
         if !self.users.is_empty() {
             text += &format!("[users]\n{}\n", self.users.join("\n"));
@@ -213,8 +241,12 @@ impl Bouncer {
             }
             main = self.dir.write("pgweir.ini", &own);
         }
+        if let Some(path) = &self.only_file {
+            main = path.into();
+        }
         let mut command = Command::new(program);
         command.args(&self.arguments).arg(main);
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
         command
     }
 

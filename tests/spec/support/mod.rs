@@ -16,7 +16,7 @@ mod reply;
 pub mod secrets;
 mod tls;
 
-pub use bouncer::{Bouncer, Exit, Running, is_pgweir};
+pub use bouncer::{Bouncer, Exit, Running, is_pgweir, version};
 pub use pg::{Pg, tools};
 pub use process::{Proc, Workdir, account, free_port, output_of};
 pub use proxy::{Behaviour, FakeServer, Proxy};
