@@ -142,3 +142,55 @@ fn time((tag, text): (u8, &[u8])) -> Option<u64> {
     let seconds = days * 86_400 + at(2)? * 3_600 + at(3)? * 60 + at(4)?;
     Some(u64::try_from(seconds).unwrap_or(0))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn certificate() -> Vec<u8> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut made = rcgen::CertificateParams::new(vec!["db".to_owned()]).unwrap();
+        made.distinguished_name = rcgen::DistinguishedName::new();
+        made.distinguished_name
+            .push(rcgen::DnType::CommonName, "Größe");
+        made.not_before = rcgen::date_time_ymd(2024, 2, 29);
+        made.not_after = rcgen::date_time_ymd(2061, 1, 1);
+        made.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn fields_of_a_certificate() {
+        let fields = read(&certificate()).unwrap();
+        assert_eq!(fields.common_name, "Größe");
+        assert!(fields.has_alternative_names);
+        // date -u -d 2024-02-29 +%s; 2061 is past the reach of UTCTime.
+        assert_eq!(fields.not_before, 1_709_164_800);
+        assert_eq!(fields.not_after, 2_871_763_200);
+    }
+
+    #[test]
+    fn validity_is_checked_on_both_sides() {
+        let certificate = certificate();
+        let at = |seconds| {
+            let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+            check_validity(&certificate, now).is_ok()
+        };
+        assert!(at(1_800_000_000));
+        assert!(!at(1_709_164_799));
+        assert!(!at(2_871_763_201));
+    }
+
+    #[test]
+    fn damaged_certificates_do_not_panic() {
+        let whole = certificate();
+        for cut in 0..whole.len() {
+            assert!(read(&whole[..cut]).is_none());
+            for bit in [0x01, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[cut] ^= bit;
+                let _ = read(&damaged);
+            }
+        }
+    }
+}

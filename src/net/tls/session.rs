@@ -143,13 +143,12 @@ impl Tls {
         }
         loop {
             let held = self.plain.rest();
-            if !held.is_empty() {
-                let count = held.len().min(buf.len());
-                buf[..count].copy_from_slice(&held[..count]);
-                self.plain.consume(count);
-                return Poll::Ready(Ok(count));
+            let mut count = held.len().min(buf.len());
+            buf[..count].copy_from_slice(&held[..count]);
+            self.plain.consume(count);
+            if count < buf.len() {
+                count += self.advance(&mut buf[count..])?;
             }
-            let count = self.advance(buf)?;
             if count > 0 {
                 return Poll::Ready(Ok(count));
             }
@@ -294,9 +293,7 @@ impl Tls {
                 Next::Ended => self.ended = true,
             }
         }
-        if self.starved || self.ended {
-            self.inbox.rest();
-        }
+        self.inbox.rest();
         Ok(filled)
     }
 
