@@ -168,6 +168,21 @@ async fn truncated_and_endless_logins_end() {
 }
 
 #[tokio::test]
+async fn damaged_logins_do_not_panic() {
+    let whole = ok_and(&[&good_end()]);
+    for at in 0..whole.len() {
+        for bit in [0x01, 0x20, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= bit;
+            // A damaged text may pass for another text; a damaged frame must end the login.
+            if let Ok(fresh) = reply(damaged).await {
+                assert!(fresh.parameters.len() <= 2 && fresh.cancel_key.len() <= 260);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn refusals_carry_code_and_text() {
     let error = |code: &str| {
         frame(
