@@ -47,3 +47,21 @@ mod signals;
 // Configuration: what is accepted, what is refused and how, reload.
 #[path = "spec/config.rs"]
 mod config;
+// What goes wrong with PostgreSQL or a client, and what the others notice of it.
+#[path = "spec/faults.rs"]
+mod faults;
+// Bytes from strangers.
+#[path = "spec/malformed.rs"]
+mod malformed;
+// Never mixed up: crowds on few servers.
+#[path = "spec/isolation.rs"]
+mod isolation;
+// psql, pgbench, pg_dump, pg_restore, tokio-postgres.
+#[path = "spec/tools.rs"]
+mod tools;
+// /metrics, /healthz, /readyz.
+#[path = "spec/metrics.rs"]
+mod metrics;
+// Running out of file descriptors.
+#[path = "spec/descriptors.rs"]
+mod descriptors;

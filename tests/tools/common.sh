@@ -35,3 +35,41 @@ apt_install() {
     fi
     DEBIAN_FRONTEND=noninteractive $run apt-get install -y -qq --no-install-recommends "$@" >&2
 }
+
+# Unpacks packages of a newer Debian release into a folder of the cache; nothing is installed.
+# Their programs need that release's C library: `unpacked_program` wraps them in its loader.
+unpack_debian() {
+    local suite=$1 home=$2 keyring=/usr/share/keyrings/debian-archive-keyring.gpg tmp deb
+    shift 2
+    has apt-get && has dpkg || { say "needs apt-get and dpkg to fetch packages of Debian $suite"; return 1; }
+    [ -r "$keyring" ] || { say "needs $keyring (package debian-archive-keyring)"; return 1; }
+    tmp=$(mktemp -d "$cache/apt.XXXXXX")
+    mkdir -p "$tmp"/{lists/partial,archives/partial,debs,root}
+    : >"$tmp/status"
+    echo "deb [signed-by=$keyring] http://deb.debian.org/debian $suite main" >"$tmp/sources.list"
+    local apt=(apt-get -qq -o "Dir::Etc::sourcelist=$tmp/sources.list" -o Dir::Etc::sourceparts=/nonexistent
+        -o "Dir::State=$tmp" -o "Dir::State::lists=$tmp/lists" -o "Dir::State::status=$tmp/status"
+        -o "Dir::Cache=$tmp" -o "Dir::Cache::archives=$tmp/archives")
+    [ "$(id -u)" = 0 ] && apt+=(-o APT::Sandbox::User=root)
+    say "fetching $1 of Debian $suite"
+    if ! "${apt[@]}" update >&2 || ! (cd "$tmp/debs" && "${apt[@]}" download "$@" >&2); then
+        rm -rf "$tmp"
+        say "packages of Debian $suite cannot be fetched"
+        return 1
+    fi
+    for deb in "$tmp"/debs/*.deb; do dpkg -x "$deb" "$tmp/root"; done
+    rm -rf "$home"
+    mkdir -p "$home"
+    mv "$tmp/root/usr" "$home/usr"
+    chmod -R a+rX "$home"
+    rm -rf "$tmp"
+}
+
+unpacked_program() {
+    local home=$1 program=$2 wrapper=$3
+    cat >"$wrapper" <<WRAP
+#!/bin/sh
+exec $home/usr/lib64/ld-linux-x86-64.so.2 --library-path $home/usr/lib/x86_64-linux-gnu $home/$program "\$@"
+WRAP
+    chmod a+rx "$wrapper"
+}

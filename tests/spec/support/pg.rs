@@ -17,8 +17,10 @@ use std::sync::{Mutex, OnceLock};
 pub struct Tools {
     /// postgres and initdb
     pub server: PathBuf,
-    /// psql, pg_dump, pg_restore, pgbench
+    /// psql, pgbench
     pub client: PathBuf,
+    /// pg_dump and pg_restore that know the server's version
+    pub dump: Option<PathBuf>,
 }
 
 /// Asks `tests/tools/postgres.sh`; panics with its explanation when something is missing.
@@ -34,7 +36,11 @@ pub fn tools() -> &'static Tools {
                 .map(PathBuf::from)
         };
         match (out.status.success(), dir("server"), dir("client")) {
-            (true, Some(server), Some(client)) => Tools { server, client },
+            (true, Some(server), Some(client)) => Tools {
+                server,
+                client,
+                dump: dir("dump").filter(|path| !path.as_os_str().is_empty()),
+            },
             _ => panic!("{}", String::from_utf8_lossy(&out.stderr)),
         }
     })
@@ -114,7 +120,7 @@ wal_level = minimal
 max_wal_senders = 0
 shared_buffers = 32MB
 max_connections = 400
-listen_addresses = '127.0.0.1'
+listen_addresses = 'localhost'
 log_connections = on
 log_line_prefix = '%m [%p] %q%u@%d %a '
 log_timezone = UTC
@@ -183,9 +189,9 @@ impl Pg {
         pg
     }
 
-    /// A cluster that speaks TLS with a certificate for `localhost` signed by `authority`.
+    /// A cluster that speaks TLS with a certificate for 127.0.0.1 signed by `authority`.
     pub fn with_tls(authority: &tls::Authority) -> Pg {
-        let (cert, key) = authority.sign("localhost");
+        let (cert, key) = authority.sign("127.0.0.1");
         let dir = Workdir::new("pgtls");
         let cert = dir.write("server.crt", &cert);
         let key = dir.write("server.key", &key);
