@@ -1,55 +1,46 @@
-//! STUB app
-use crate::client::CancelKeys;
-use crate::lane::Lanes;
-use crate::pool::{Directory, Live, NewShared, Shared};
-use std::sync::Arc;
-pub fn run() {
-    let path = std::env::args().last().unwrap();
-    let config = crate::config::load(std::path::Path::new(&path))
-        .map_err(|e| {
-            eprintln!("{e}");
-            std::process::exit(1)
-        })
-        .unwrap();
-    let n = config.own.lanes.max(1) as usize;
-    let lanes = Lanes::start(n).unwrap();
-    let port = config.settings.listen_port;
-    let shared = Shared::assemble(NewShared {
-        lanes: lanes.all().to_vec(),
-        live: Live {
-            config,
-            userlist: Default::default(),
-            client_tls: None,
-            server_tls: Arc::new(crate::net::tls::ServerTls::disabled()),
-            socket_options: Default::default(),
-        },
-        key_cache: Arc::new(crate::auth::scram::KeyCache::open().unwrap()),
-        resolver: Default::default(),
-    });
-    let directory = Directory::open(shared.clone());
-    let keys = Arc::new(CancelKeys::default());
-    let d2 = directory.clone();
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(std::time::Duration::from_millis(333));
-            d2.maintain();
+//! Assembling: start, stop, reload; the only room that knows all the others.
+//!
+//! ```text
+//! start.rs    the order of the boot          live.rs     files to what a reload replaces
+//! accept.rs   listeners to lanes             control.rs  signals, ticks, reload, shutdown
+//! balance.rs  which lane runs a client       check.rs    --check
+//! ```
+
+mod accept;
+mod balance;
+mod check;
+mod console;
+mod control;
+mod live;
+mod start;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::daemon::cli::{self, Command};
+
+/// Does what the command line asks for. Exit status: 0 for a normal end, 1 for any fatal error.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut args = args.peekable();
+    let program = cli::program_name(args.peek().cloned());
+    match cli::parse(args) {
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
-    });
-    let l = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let mut i = 0;
-    for s in l.incoming() {
-        let s = s.unwrap();
-        s.set_nodelay(true).unwrap();
-        s.set_nonblocking(true).unwrap();
-        let stream = crate::net::Stream::from(crate::net::Socket::parked_tcp(s).unwrap());
-        let lane = i % n;
-        i += 1;
-        shared.lanes[lane].spawn(crate::client::front::front(
-            stream,
-            directory.clone(),
-            keys.clone(),
-            shared.client_caps.arrive(),
-            lane,
-        ));
+        Ok(Command::Help) => {
+            print!("{}", cli::help_text(&program));
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Version) => {
+            print!("{}", cli::version_text());
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Check(path)) => check::run(&path),
+        Ok(Command::Fingerprint(_)) => {
+            eprintln!("{program}: --fingerprint is not there yet");
+            ExitCode::FAILURE
+        }
+        Ok(Command::Run(options)) => start::run(&options),
     }
 }

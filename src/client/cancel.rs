@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use tokio::task::JoinHandle;
 
 use crate::pool::{Directory, PooledServer};
 use crate::server;
@@ -38,28 +39,28 @@ impl CancelKeys {
         self.clients.remove(&key);
     }
 
-    /// Carries out a request. There is never an answer: unknown keys and idle clients are silence.
-    pub fn cancel(&self, key: u64, directory: &Arc<Directory>) {
-        let Some(client) = self.clients.get(&key).map(|client| Arc::clone(&client)) else {
-            return;
-        };
-        on_lane_of(client, Arc::clone(directory));
+    /// Carries out a request; wait for the handle before closing the connection that asked. There
+    /// is never an answer: unknown keys and idle clients are silence.
+    pub fn cancel(&self, key: u64, directory: &Arc<Directory>) -> Option<JoinHandle<()>> {
+        let client = self.clients.get(&key).map(|client| Arc::clone(&client))?;
+        on_lane_of(client, Arc::clone(directory))
     }
 }
 
-fn on_lane_of(client: Arc<ClientSlot>, directory: Arc<Directory>) {
+fn on_lane_of(client: Arc<ClientSlot>, directory: Arc<Directory>) -> Option<JoinHandle<()>> {
     let index = client.lane();
-    let lanes = directory.shared.lanes.clone();
-    if let Some(lane) = lanes.get(index) {
-        lane.spawn(async move {
-            if client.lane() == index {
-                run(&client, &directory, index).await;
-            } else {
-                // RACE: the client moved between the look-up and now; follow it.
-                on_lane_of(client, directory);
-            }
-        });
-    }
+    let lane = directory.shared.lanes.get(index).cloned()?;
+    Some(lane.spawn(async move {
+        if client.lane() == index {
+            run(&client, &directory, index).await;
+            return;
+        }
+        // RACE: the client moved between the look-up and now; follow it.
+        let moved: Option<JoinHandle<()>> = on_lane_of(client, directory);
+        if let Some(done) = moved {
+            let _ = done.await;
+        }
+    }))
 }
 
 async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {

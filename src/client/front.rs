@@ -1,111 +1,213 @@
-//! STUB front door
-use super::{CancelKeys, Client, ClientTimeouts};
-use crate::link::ClientSide;
-use crate::net::Stream;
-use crate::net::buf::Buf;
-use crate::pool::{ClientPermit, Directory};
-use crate::stats::slots::Identity;
+//! The front door: an accepted connection becomes a client, a console, or a cancel request.
+
+use std::future::poll_fn;
 use std::sync::Arc;
-pub async fn front(
-    mut stream: Stream,
-    directory: Arc<Directory>,
-    keys: Arc<CancelKeys>,
-    permit: ClientPermit,
-    lane: usize,
-) {
-    stream.attach().unwrap();
-    let mut buf = Vec::new();
-    let mut chunk = [0u8; 4096];
-    let (user, db);
-    loop {
-        let n = stream.read_some(&mut chunk).await.unwrap();
-        if n == 0 {
+use std::task::Poll;
+
+use super::cancel::CancelKeys;
+use super::gate::DirectoryGate;
+use super::login::{ConsoleRight, LoggedIn, Login, Outcome, Target};
+use super::serve::{self, Client};
+use super::timeouts::ClientTimeouts;
+use crate::error::ClientError;
+use crate::link::ClientSide;
+use crate::net::buf::Buf;
+use crate::net::{Endpoint, Stream};
+use crate::pool::Directory;
+use crate::stats::events::Event;
+use crate::stats::slots::Identity;
+use crate::stats::{ClientSlot, Count};
+
+/// A console login, on its way to the control thread.
+pub struct ConsoleEntrant {
+    /// The connection, detached: attach it where it is served.
+    pub stream: Stream,
+    /// What it may do.
+    pub right: ConsoleRight,
+    /// Its slot.
+    pub slot: Arc<ClientSlot>,
+    /// What it sent behind its login.
+    pub leftover: Vec<u8>,
+    /// Its place in the limits; gives everything back when dropped.
+    pub gate: DirectoryGate,
+}
+
+/// Takes console logins; the console is above this room.
+pub trait ConsoleDoor: Send + Sync {
+    /// Serves it until it leaves.
+    fn enter(&self, entrant: ConsoleEntrant);
+}
+
+/// What every new connection needs.
+pub struct Front {
+    /// Databases and pools.
+    pub directory: Arc<Directory>,
+    /// Cancel keys.
+    pub cancel_keys: Arc<CancelKeys>,
+    /// Where console logins go.
+    pub console: Arc<dyn ConsoleDoor>,
+}
+
+impl Front {
+    /// Takes an accepted, detached connection to a lane. Called on the acceptor's thread.
+    pub fn admit(self: &Arc<Self>, mut stream: Stream, lane: usize) {
+        let shared = &self.directory.shared;
+        let Some(on) = shared.lanes.get(lane).cloned() else {
             return;
-        }
-        buf.extend_from_slice(&chunk[..n]);
-        if buf.len() < 8 {
-            continue;
-        }
-        let len = u32::from_be_bytes([buf[0], buf[1], buf[2], buf[3]]) as usize;
-        if buf.len() < len {
-            continue;
-        }
-        let code = u32::from_be_bytes([buf[4], buf[5], buf[6], buf[7]]);
-        if code == 80877103 || code == 80877104 {
-            stream.write_all(b"N").await.unwrap();
-            buf.drain(..len);
-            continue;
-        }
-        if code == 80877102 {
-            let k = u64::from_be_bytes(buf[8..16].try_into().unwrap());
-            keys.cancel(k, &directory);
-            return;
-        }
-        let parts: Vec<String> = buf[8..len]
-            .split(|b| *b == 0)
-            .map(|s| String::from_utf8_lossy(s).into_owned())
-            .collect();
-        let get = |k: &str| parts.chunks(2).find(|c| c[0] == k).map(|c| c[1].clone());
-        user = get("user").unwrap();
-        db = get("database").unwrap_or(user.clone());
-        break;
+        };
+        // The permit counts from here, so that a burst cannot slip in between.
+        let permit = shared.client_caps.arrive();
+        let front = Arc::clone(self);
+        on.spawn(async move {
+            if stream.attach().is_err() {
+                return;
+            }
+            let shared = &front.directory.shared;
+            if let Some(fd) = stream.socket().borrow_fd()
+                && !stream.socket().is_unix()
+            {
+                shared.live().socket_options.apply_tcp(&fd);
+            }
+            let remote = stream.peer().unwrap_or(Endpoint::UNIX);
+            let local = stream.local().unwrap_or(Endpoint::UNIX);
+            let slot = shared.registry.add_client(remote, local, lane);
+            let gate = DirectoryGate {
+                directory: Arc::clone(&front.directory),
+                cancel_keys: Arc::clone(&front.cancel_keys),
+                slot,
+                permit,
+                who: None,
+                cancel_key: None,
+            };
+            // Boxed: the login's state is large and short-lived.
+            Box::pin(front.log_in(stream, gate)).await;
+        });
     }
-    let login: Arc<str> = user.into();
-    let database = directory.find(&db).unwrap();
-    let pool = directory.pool(&database, &login);
-    let shared = Arc::clone(&directory.shared);
-    let slot = shared
-        .registry
-        .add_client(stream.peer().unwrap(), stream.local().unwrap(), lane);
-    let welcome = pool.welcome().await.unwrap();
-    let mut out = Vec::new();
-    crate::wire::frame::put(&mut out, b'R', &[0, 0, 0, 0]);
-    for (k, v) in &welcome.untracked {
-        crate::wire::frame::put(&mut out, b'S', format!("{k}\0{v}\0").as_bytes());
-    }
-    for (i, n) in shared.tracked.names().enumerate() {
-        if let Some(v) = welcome.tracked.get(i) {
-            crate::wire::frame::put(&mut out, b'S', format!("{n}\0{v}\0").as_bytes());
+
+    async fn log_in(self: Arc<Self>, stream: Stream, gate: DirectoryGate) {
+        let slot = Arc::clone(&gate.slot);
+        let limit = self
+            .directory
+            .shared
+            .live()
+            .config
+            .settings
+            .client_login_timeout;
+        match Login::open(stream, gate).run(limit, ordered(&slot)).await {
+            Outcome::LoggedIn(entered) => self.logged_in(*entered),
+            // libpq takes the end of the connection to mean that the cancel has gone through.
+            Outcome::Cancel { key, gate, stream } => {
+                if let Some(done) = key.and_then(|k| gate.cancel_keys.cancel(k, &gate.directory)) {
+                    let _ = done.await;
+                }
+                drop(stream);
+            }
+            Outcome::Ended { gate, error } => {
+                if let Some(error) = error {
+                    let database = gate.who.as_ref().map_or("", |who| &*who.database);
+                    let events = &gate.directory.shared.events;
+                    events.count(Event::ClientLogin, database, error.reason);
+                    events.count(Event::ClientError, database, error.reason);
+                }
+            }
         }
     }
-    let key: u64 = slot.id;
-    keys.register(key, &slot);
-    crate::wire::frame::put(&mut out, b'K', &key.to_be_bytes());
-    crate::wire::frame::put(&mut out, b'Z', b"I");
-    stream.write_all(&out).await.unwrap();
-    slot.identify(Identity {
-        database: database.name.clone(),
-        user: login.clone(),
-        tls: None,
-    });
+
+    fn logged_in(&self, entered: LoggedIn<DirectoryGate>) {
+        let events = &self.directory.shared.events;
+        events.count(Event::ClientLogin, &entered.who.database, "ok");
+        let who = &entered.who;
+        entered.gate.slot.identify(Identity {
+            database: Arc::clone(&who.database),
+            user: Arc::clone(&who.user),
+            tls: who.tls.clone(),
+        });
+        match entered.target {
+            Target::Console(right) => {
+                let mut stream = entered.stream;
+                if stream.detach().is_ok() {
+                    self.console.enter(ConsoleEntrant {
+                        stream,
+                        right,
+                        slot: Arc::clone(&entered.gate.slot),
+                        leftover: entered.leftover,
+                        gate: entered.gate,
+                    });
+                }
+            }
+            Target::Database(_) => {
+                if let Some(client) = to_client(entered) {
+                    serve::start(client);
+                }
+            }
+            Target::Unknown => {}
+        }
+    }
+}
+
+/// Resolves when the client is ordered to close during its login.
+async fn ordered(slot: &ClientSlot) -> ClientError {
+    poll_fn(|cx| {
+        slot.set_waker(cx.waker());
+        slot.order().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// A logged-in client, ready to be served; `None` when its connection cannot be handed on.
+fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
+    let LoggedIn {
+        gate,
+        stream,
+        who,
+        target: Target::Database(database),
+        parameters,
+        reported: Some(welcome),
+        leftover,
+        ..
+    } = entered
+    else {
+        return None;
+    };
+    let directory = Arc::clone(&gate.directory);
+    let shared = &directory.shared;
+    let live = shared.live();
+    let pool = directory.pool(&database, &who.user);
+    let started_with = shared
+        .tracked
+        .set_of(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+    let params = shared.tracked.filled(&started_with, &welcome.tracked);
+    let slot = Arc::clone(&gate.slot);
+    slot.set_application_name(params.application_name().cloned());
+    let lane = slot.lane();
     pool.client_arrived();
-    shared.lanes[lane].client_arrived();
-    let timeouts = ClientTimeouts::resolve(
-        &shared.live().config,
-        &database.entry(),
-        &login,
-        pool.timeouts.load().query,
-    );
-    stream.detach().unwrap();
-    super::serve::start(Client {
+    pool.counters.lane(lane).add(Count::ClientLogins, 1);
+    if let Some(lane) = shared.lanes.get(lane) {
+        lane.client_arrived();
+    }
+    let query_timeout = pool.timeouts.load().query;
+    let timeouts =
+        ClientTimeouts::resolve(&live.config, &database.entry(), &who.user, query_timeout);
+    let settings = &live.config.settings;
+    let (max_packet, no_simple_query) = (settings.max_packet_size, settings.disable_pqexec);
+    drop(live);
+    Some(Client {
         side: ClientSide {
             stream,
-            inbound: Buf::default(),
+            inbound: Buf::holding(&leftover),
             outbound: Buf::default(),
-            params: welcome.tracked.clone(),
+            params,
             statements: None,
             slot,
             pool,
             lane,
-            max_packet: i32::MAX as u32,
-            no_simple_query: false,
+            max_packet,
+            no_simple_query,
             is_torn: false,
         },
         directory,
-        cancel_keys: keys,
-        cancel_key: key,
         timeouts,
         skip: 0,
-        _permit: permit,
-    });
+        gate,
+    })
 }

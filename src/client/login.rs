@@ -28,7 +28,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::auth::scram::CapturedKeys;
 use crate::config::Settings;
 use crate::error::ClientError;
 use crate::net::Stream;
@@ -74,8 +73,6 @@ pub struct LoggedIn<G: Gate> {
     pub reported: Option<Arc<G::Reported>>,
     /// The eight bytes of BackendKeyData, registered with the gate.
     pub cancel_key: u64,
-    /// Keys for logging in to a server with the same SCRAM secret.
-    pub captured: Option<CapturedKeys>,
     /// What the client sent behind its last message of the login.
     pub leftover: Vec<u8>,
 }
@@ -131,7 +128,6 @@ struct Welcomed<G: Gate> {
     parameters: Vec<(String, String)>,
     reported: Option<Arc<G::Reported>>,
     cancel_key: u64,
-    captured: Option<CapturedKeys>,
 }
 
 impl<G: Gate> Login<G> {
@@ -180,7 +176,6 @@ impl<G: Gate> Login<G> {
                 parameters: welcomed.parameters,
                 reported: welcomed.reported,
                 cancel_key: welcomed.cancel_key,
-                captured: welcomed.captured,
                 leftover: self.input.bytes().to_vec(),
             })),
             (Err(End::Cancel(key)), Some(stream)) => Outcome::Cancel {

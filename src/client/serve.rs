@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use super::cancel;
 use super::close::{Departure, Goodbye};
+use super::gate::DirectoryGate;
 use super::timeouts::ClientTimeouts;
 use crate::error::ClientError;
 use crate::link::{self, ClientSide, End, Link, Parted};
-use crate::pool::{self, Checkout, ClientPermit, Directory, PooledServer, ProcessState, Waiting};
+use crate::pool::{self, Checkout, Directory, PooledServer, ProcessState, Waiting};
 use crate::request::{self, Unlinked};
 use crate::stats::ClientState;
 use crate::stats::clock::now_us;
@@ -30,13 +31,12 @@ const LAST_WRITE: Duration = Duration::from_secs(2);
 pub struct Client {
     pub(super) side: ClientSide,
     pub(super) directory: Arc<Directory>,
-    pub(super) cancel_keys: Arc<cancel::CancelKeys>,
-    pub(super) cancel_key: u64,
     pub(super) timeouts: ClientTimeouts,
     /// Bytes of a message that is dropped as it arrives.
     pub(super) skip: usize,
-    /// Given back when the client is gone.
-    pub(super) _permit: ClientPermit,
+    /// Its place in the limits and its cancel key, given back when it is dropped.
+    #[allow(dead_code)]
+    pub(super) gate: DirectoryGate,
 }
 
 /// What an idle client wants.
@@ -356,8 +356,6 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         let shared = &self.directory.shared;
-        self.cancel_keys.forget(self.cancel_key);
-        shared.registry.forget_client(self.side.slot.id);
         self.side.pool.client_left();
         if let Some(lane) = shared.lanes.get(self.side.lane) {
             lane.client_left();

@@ -144,6 +144,11 @@ impl ClientSlot {
         }
     }
 
+    /// The same for a client that has not proved who it is.
+    pub fn log_prefix_as(&self, database: &str, user: &str) -> String {
+        format!("C-{:p}: {database}/{user}@{} ", self, self.remote)
+    }
+
     /// Names the client, once, when its login has succeeded.
     pub fn identify(&self, identity: Identity) {
         let _ = self.identity.set(identity);

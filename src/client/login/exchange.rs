@@ -86,7 +86,7 @@ impl<G: Gate> Login<G> {
         let Some(secret) = secret else {
             return Err(ClientError::password_failed().into());
         };
-        let cache = Arc::clone(self.gate.key_cache());
+        let cache = self.gate.key_cache();
         let user = Arc::clone(&who.user);
         let is_right = if secret.is_slow(&password, &cache) {
             off_the_lane(move || secret.verify_password(user.as_bytes(), &password, &cache)).await?
@@ -163,7 +163,7 @@ impl<G: Gate> Login<G> {
         if let Some(secret) = cached {
             return Ok((Arc::new(secret), false));
         }
-        let (cache, user) = (Arc::clone(cache), Arc::clone(&who.user));
+        let (cache, user) = (Arc::clone(&cache), Arc::clone(&who.user));
         let derive = move || cache.secret(user.as_bytes(), password.as_bytes(), iterations);
         Ok((Arc::new(off_the_lane(derive).await?), false))
     }

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::auth::scram::KeyCache;
+use crate::auth::scram::{CapturedKeys, KeyCache};
 use crate::config::{Config, Secret};
 use crate::error::ClientError;
 use crate::net::tls::ClientTls;
@@ -72,7 +72,7 @@ pub trait Gate: Send + Sync {
     /// The snapshot in force now.
     fn live(&self) -> Arc<Self::Live>;
     /// Keys derived from passwords, shared by the process.
-    fn key_cache(&self) -> &Arc<KeyCache>;
+    fn key_cache(&self) -> Arc<KeyCache>;
     /// Canonical names of tracked parameters in the order of the welcome.
     fn tracked_names(&self) -> impl Iterator<Item = &str> + Send;
     /// `C-0x...: db/user@host:port `, in front of log lines; before [`Gate::identify`] `(nodb)/(nouser)`.
@@ -92,6 +92,9 @@ pub trait Gate: Send + Sync {
     fn identify(&mut self, who: &Who);
     /// Is the database not disabled? Asked after the password.
     fn check_enabled(&self, database: &Self::Database) -> Result<(), ClientError>;
+    /// The client has proved itself with SCRAM: its keys let us log in to a server that holds the
+    /// same secret. Told before [`Gate::welcome`], which may need them.
+    fn keep_keys(&self, user: &Arc<str>, keys: CapturedKeys);
     /// The welcome of the client's pool; waits for its first server, and fails with what
     /// PostgreSQL said. Cancel safe.
     fn welcome(

@@ -42,6 +42,9 @@ impl<G: Gate> Login<G> {
             Target::Console(_) => None,
             Target::Database(database) => {
                 self.gate.check_enabled(database)?;
+                if let Some(keys) = captured {
+                    self.gate.keep_keys(&who.user, keys);
+                }
                 Some(self.first_server(database, &who.user).await?)
             }
             Target::Unknown => return Err(self.no_such_database(&who)),
@@ -62,7 +65,6 @@ impl<G: Gate> Login<G> {
         self.flush().await?;
         Ok(Welcomed {
             who,
-            captured: captured.filter(|_| reported.is_some()),
             target,
             parameters: wishes.tracked,
             reported,

@@ -91,8 +91,11 @@ impl Gate for TestGate {
     fn live(&self) -> Arc<TestLive> {
         Arc::clone(&self.book.live)
     }
-    fn key_cache(&self) -> &Arc<KeyCache> {
-        &self.book.cache
+    fn key_cache(&self) -> Arc<KeyCache> {
+        Arc::clone(&self.book.cache)
+    }
+    fn keep_keys(&self, _user: &Arc<str>, keys: CapturedKeys) {
+        *self.book.captured.lock().unwrap() = Some(keys);
     }
     fn tracked_names(&self) -> impl Iterator<Item = &str> + Send {
         TRACKED.into_iter()

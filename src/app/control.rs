@@ -1,0 +1,280 @@
+//! The control thread: signals, ticks, reload, shutdown, and the home of console and HTTP.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::accept::Listening;
+use super::balance::Balance;
+use super::live::{self, LiveError};
+use super::start::log_config;
+use crate::client::ConsoleEntrant;
+use crate::config;
+use crate::daemon::cli::RunOptions;
+use crate::daemon::log::LogHandle;
+use crate::daemon::signals::{Phase, Signal, Signals};
+use crate::daemon::systemd::Notifier;
+use crate::http::{self, Face, Reload};
+use crate::pool::{Directory, ProcessState, TICK};
+
+/// Ticks between two purges of the statement dictionary: about ten seconds.
+const PURGE_EVERY: u32 = 30;
+
+/// What the control thread is made of.
+pub struct NewControl {
+    pub directory: Arc<Directory>,
+    pub options: RunOptions,
+    pub log: LogHandle,
+    pub listening: watch::Sender<Listening>,
+    pub balance: Arc<Balance>,
+    pub notifier: Notifier,
+    pub arrivals: UnboundedReceiver<ConsoleEntrant>,
+}
+
+/// What can be asked of the process as a whole; console and signals share it.
+pub struct Process {
+    pub directory: Arc<Directory>,
+    options: RunOptions,
+    log: LogHandle,
+    listening: watch::Sender<Listening>,
+    notifier: Notifier,
+    end: Notify,
+    /// One reload at a time.
+    alone: Mutex<()>,
+    last_reload: Arc<Reload>,
+}
+
+/// How to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Now; clients see a closed connection.
+    Immediate,
+    /// When no server is in use any more.
+    WaitForServers,
+    /// When no client is left.
+    WaitForClients,
+}
+
+impl Process {
+    /// Reads the configuration again and puts it in force as a whole, or not at all. Logs each key
+    /// that changed.
+    pub fn reload(&self) -> Result<(), LiveError> {
+        let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        self.notifier.reloading();
+        let result = self.try_reload();
+        self.last_reload.record(result.is_ok());
+        if let Err(error) = &result {
+            for line in error.to_string().lines() {
+                log::error!("{line}");
+            }
+            log::error!("configuration not changed");
+        }
+        self.notifier.ready();
+        result
+    }
+
+    fn try_reload(&self) -> Result<(), LiveError> {
+        let before = self.directory.shared.live_arc();
+        let config = config::reload(&self.options.config, &before.config)?;
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        for change in config::diff(&before.config, &config) {
+            log::info!("{}: \"{}\" -> \"{}\"", change.key, change.from, change.to);
+        }
+        self.put_in_force(live::build(config, Some(&before))?);
+        Ok(())
+    }
+
+    /// `SET key = value`, as the console does it: in force until the next reload.
+    pub fn set(&self, key: &str, value: &str) -> Result<(), SetFailure> {
+        let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.directory.shared.live_arc();
+        let mut config = before.config.clone();
+        config.settings = config
+            .settings
+            .set(key, value)
+            .map_err(|_| SetFailure::Refused)?;
+        let live = live::build(config, Some(&before));
+        self.put_in_force(live.map_err(|_| SetFailure::Tls)?);
+        Ok(())
+    }
+
+    fn put_in_force(&self, live: crate::pool::Live) {
+        if let Err(error) = self.log.apply(&log_config(&live.config, &self.options)) {
+            log::error!("{error}");
+        }
+        self.directory.reload(live);
+    }
+
+    /// Begins to end.
+    pub fn shutdown(&self, how: Shutdown) {
+        match how {
+            Shutdown::Immediate => self.end.notify_one(),
+            Shutdown::WaitForServers | Shutdown::WaitForClients => {
+                self.directory
+                    .begin_shutdown(how == Shutdown::WaitForServers);
+                let _ = self.listening.send(Listening::UnixOnly);
+            }
+        }
+    }
+
+    /// Whether a shutdown that waits has nothing left to wait for.
+    fn is_drained(&self) -> bool {
+        let shared = &self.directory.shared;
+        match self.directory.state() {
+            ProcessState::WaitForServers
+                if shared.pools().iter().all(|p| p.figures().servers == 0) =>
+            {
+                log::info!("server connections dropped, exiting");
+                true
+            }
+            ProcessState::WaitForClients if shared.client_caps.total() == 0 => {
+                log::info!("client connections dropped, exiting");
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.directory.state() {
+            ProcessState::Active => Phase::Running,
+            ProcessState::Paused => Phase::Paused,
+            ProcessState::WaitForServers | ProcessState::WaitForClients => Phase::ShuttingDown,
+        }
+    }
+
+    fn on_signal(&self, signal: Signal) {
+        let phase = self.phase();
+        log::info!("{}", signal.log_text(phase));
+        match signal {
+            Signal::Reload => drop(self.reload()),
+            Signal::Quit => self.shutdown(Shutdown::Immediate),
+            Signal::ShutdownWaitClients | Signal::ShutdownWaitServers => {
+                self.notifier.stopping();
+                self.shutdown(match (phase, signal) {
+                    (Phase::ShuttingDown, _) => Shutdown::Immediate,
+                    (_, Signal::ShutdownWaitClients) => Shutdown::WaitForClients,
+                    _ => Shutdown::WaitForServers,
+                });
+            }
+            // The log has said whether there was anything to do.
+            Signal::Pause => drop(self.directory.pause()),
+            Signal::Resume => drop(self.directory.resume()),
+        }
+    }
+}
+
+/// Why SET did not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetFailure {
+    /// Unknown key, bad value, or a key that only a restart changes.
+    Refused,
+    /// The TLS files cannot be used; the old ones stay.
+    Tls,
+}
+
+/// The control thread's runtime and what runs on it.
+pub struct Control {
+    runtime: Runtime,
+    process: Arc<Process>,
+    balance: Arc<Balance>,
+    arrivals: UnboundedReceiver<ConsoleEntrant>,
+}
+
+impl Control {
+    /// Makes the runtime; `run_until_end` runs it.
+    pub fn start(new: NewControl) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            runtime,
+            balance: new.balance,
+            arrivals: new.arrivals,
+            process: Arc::new(Process {
+                directory: new.directory,
+                options: new.options,
+                log: new.log,
+                listening: new.listening,
+                notifier: new.notifier,
+                end: Notify::new(),
+                alone: Mutex::default(),
+                last_reload: Arc::default(),
+            }),
+        })
+    }
+
+    /// The lane chooser.
+    pub fn balance(&self) -> &Arc<Balance> {
+        &self.balance
+    }
+
+    /// What the log says of the process once it is up.
+    pub fn banner(&self) -> String {
+        let shared = &self.process.directory.shared;
+        format!(
+            "{}, tokio (epoll), adns: system resolver, tls: rustls with aws-lc-rs, lanes: {}",
+            crate::wire::version::VERSION_TEXT,
+            shared.lanes.len()
+        )
+    }
+
+    /// Runs until the end has been asked for and reached.
+    pub fn run_until_end(self) {
+        let process = Arc::clone(&self.process);
+        let balance = Arc::clone(&self.balance);
+        let mut arrivals = self.arrivals;
+        self.runtime.block_on(async move {
+            let mut signals = match Signals::install() {
+                Ok(signals) => signals,
+                Err(error) => return log::error!("cannot install signal handlers: {error}"),
+            };
+            let ticks = tokio::spawn(tick(Arc::clone(&process), balance));
+            let metrics = tokio::spawn(serve_http(Arc::clone(&process)));
+            process.notifier.ready();
+            loop {
+                tokio::select! {
+                    () = process.end.notified() => break,
+                    signal = signals.next() => process.on_signal(signal),
+                    Some(entrant) = arrivals.recv() => drop(entrant),
+                }
+            }
+            ticks.abort();
+            metrics.abort();
+        });
+        let _ = self.process.listening.send(Listening::None);
+    }
+}
+
+/// `/metrics` and its neighbours, where `http_addr` names an address.
+async fn serve_http(process: Arc<Process>) {
+    let addr = process.directory.shared.live().config.own.http_addr.clone();
+    if !addr.is_empty() {
+        let directory = Arc::clone(&process.directory);
+        let face = Face::of(directory, Arc::clone(&process.last_reload));
+        http::serve(&addr, face).await;
+    }
+}
+
+/// Three times a second: pools, deadlines, lanes; and the end of a shutdown that waits.
+async fn tick(process: Arc<Process>, balance: Arc<Balance>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds: u32 = 0;
+    loop {
+        ticks.tick().await;
+        process.directory.maintain();
+        balance.measure();
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(PURGE_EVERY) {
+            process.directory.shared.dictionary.purge();
+        }
+        if process.is_drained() {
+            process.end.notify_one();
+        }
+    }
+}
