@@ -89,7 +89,9 @@ impl Acceptor {
             Listening::UnixOnly => is_unix,
             Listening::None => false,
         };
-        let watched = match AsyncFd::register(Watched(listener)) {
+        // SAFETY: `Watched` owns its listener, so the descriptor stays open and the same for as long
+        // as it is registered, and `as_raw_fd` never names another one.
+        let watched = match unsafe { AsyncFd::register(Watched(listener)) } {
             Ok(watched) => watched,
             Err(error) => return log::error!("cannot watch a listening socket: {error}"),
         };

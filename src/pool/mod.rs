@@ -37,6 +37,7 @@ pub use control::ControlError;
 pub use directory::{Database, Directory, Live, NewShared, ProcessState, Shared};
 pub use launch::Welcome;
 pub use limits::{Limits, Timeouts};
+pub use maintain::TICK;
 pub use pooled::PooledServer;
 pub use release::{release, release_at, reset};
 pub use state::PoolFigures;
