@@ -239,6 +239,75 @@ impl ClientError {
             ..Self::fatal("console", text)
         }
     }
+    /// Console: not a command; the whole text is repeated, as PgBouncer does.
+    pub fn console_invalid_command(text: &str) -> Self {
+        Self::console(format!("invalid command '{text}', use SHOW HELP;"))
+    }
+    /// Console: a verb that acts on databases was given the console's own.
+    pub fn console_own_database(verb: &str, name: &str) -> Self {
+        Self::console(format!("cannot {verb} admin db: {name}"))
+    }
+    /// Console: RELOAD found errors; the old configuration stays. COMPAT: the one F0000.
+    pub fn console_reload_failed() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("F0000"),
+            ..Self::console("RELOAD failed, see logs for additional details")
+        }
+    }
+    /// Console: a waiting PAUSE or WAIT_CLOSE was cancelled. Ours: PgBouncer never answers it.
+    pub fn console_canceled() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("57014"),
+            ..Self::console("canceling statement due to user request")
+        }
+    }
+    /// Console: somebody resumed while this PAUSE was waiting. Ours.
+    pub fn console_resumed_meanwhile() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("57014"),
+            ..Self::console("resumed before everything was paused")
+        }
+    }
+    /// Console: SQL about tables, such as psql's `\d`. Ours, in place of echoing it all.
+    pub fn console_no_tables() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("0A000"),
+            ..Self::console("admin console: no tables here, try SHOW HELP")
+        }
+    }
+    /// Console: part of PgBouncer's surface that does not work yet.
+    pub fn console_unsupported(what: &str) -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("0A000"),
+            ..Self::console(format!("{what} is not supported yet"))
+        }
+    }
+}
+
+/// Errors of the console without arguments: name, text.
+macro_rules! fixed_console {
+    ($($(#[$doc:meta])* $name:ident, $text:literal;)*) => {
+        impl ClientError {
+            $($(#[$doc])* pub fn $name() -> Self { Self::console($text) })*
+        }
+    };
+}
+
+fixed_console! {
+    /// A word of the command is too long.
+    console_bad_arguments, "bad arguments";
+    /// The user is in stats_users only.
+    console_admin_needed, "admin access needed";
+    /// SET of an unknown key or with a bad value.
+    console_set_failed, "SET failed";
+    /// ENABLE or DISABLE without a name.
+    console_database_required, "a database is required";
+    /// KILL_CLIENT with something that is not a number.
+    console_invalid_client, "invalid client pointer supplied";
+    /// KILL_CLIENT of nobody.
+    console_client_not_found, "client not found";
+    /// PAUSE, KILL or SUSPEND while everything is paused.
+    console_already_paused, "already suspended/paused";
 }
 
 impl std::fmt::Display for ClientError {

@@ -66,6 +66,8 @@ fn on_lane_of(client: Arc<ClientSlot>, directory: Arc<Directory>) -> Option<Join
 async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {
     let server_id = client.server_id();
     let Some(server) = directory.shared.registry.server(server_id) else {
+        // On the console it ends a PAUSE that waits; an ordinary idle client never looks.
+        client.ask_cancel();
         return;
     };
     server.begin_cancel();

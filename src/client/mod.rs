@@ -20,6 +20,7 @@ mod serve;
 mod timeouts;
 
 pub use cancel::CancelKeys;
+pub use close::log_closing;
 pub use front::{ConsoleDoor, ConsoleEntrant, Front};
 pub use gate::DirectoryGate;
 pub use serve::Client;

@@ -19,7 +19,7 @@ use crate::net::tls::{ClientTls, ServerTls};
 use crate::session::params::Tracked;
 use crate::session::prepared::Dictionary;
 use crate::stats::clock::{as_us, now_us};
-use crate::stats::{Events, Registry};
+use crate::stats::{Averages, Events, LaneCounters, Registry};
 
 /// What a reload replaces as a whole.
 #[derive(Debug)]
@@ -60,6 +60,10 @@ pub struct Shared {
     pub key_cache: Arc<KeyCache>,
     /// Name lookups.
     pub resolver: Arc<Resolver>,
+    /// What the console counts for its own database; its only writer is the control thread.
+    pub console_counters: LaneCounters,
+    /// Snapshots behind the `avg_*` columns.
+    pub averages: Averages,
     live: ArcSwap<Live>,
     pools: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Pool>>>,
 }
@@ -89,6 +93,8 @@ impl Shared {
             scram_keys: DashMap::new(),
             key_cache: new.key_cache,
             resolver: new.resolver,
+            console_counters: LaneCounters::default(),
+            averages: Averages::default(),
             live: ArcSwap::from_pointee(new.live),
             pools: RwLock::default(),
         })

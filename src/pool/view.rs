@@ -166,14 +166,24 @@ fn console_row(shared: &Shared, config: &Config) -> DatabaseRow {
     }
 }
 
-/// Rows of SHOW POOLS by database and user.
+/// Rows of SHOW POOLS by database and user. COMPAT: the console's pool is always there.
 pub fn pools(shared: &Shared) -> Vec<PoolRow> {
     let pools = shared.pools();
     let mut rows: BTreeMap<_, _> = pools
         .iter()
         .map(|pool| (key(pool), pool_row(pool)))
         .collect();
-    let forced: HashMap<_, _> = pools
+    let console: Arc<str> = CONSOLE_DATABASE.into();
+    rows.insert(
+        (Arc::clone(&console), Arc::clone(&console)),
+        PoolRow {
+            database: Arc::clone(&console),
+            user: Arc::clone(&console),
+            mode: PoolMode::Statement,
+            ..PoolRow::default()
+        },
+    );
+    let mut forced: HashMap<_, _> = pools
         .iter()
         .map(|pool| {
             (
@@ -182,6 +192,7 @@ pub fn pools(shared: &Shared) -> Vec<PoolRow> {
             )
         })
         .collect();
+    forced.insert(console, Some(CONSOLE_DATABASE.to_owned()));
     shared
         .registry
         .each_client(|client| count_client(&mut rows, &forced, client));
@@ -238,9 +249,10 @@ fn count_server(rows: &mut Rows, server: &ServerSlot) {
     }
 }
 
-/// SHOW STATS_TOTALS: sums per database that has a pool, by name.
+/// SHOW STATS_TOTALS: sums per database that has a pool, by name; the console's has one.
 pub fn totals(shared: &Shared) -> Vec<(Arc<str>, Totals)> {
     let mut sums: BTreeMap<Arc<str>, Totals> = BTreeMap::new();
+    sums.insert(CONSOLE_DATABASE.into(), shared.console_counters.totals());
     for pool in shared.pools() {
         let sum = sums.entry(Arc::clone(&pool.database.name)).or_default();
         sum.add(&pool.counters.totals());
@@ -266,7 +278,7 @@ pub fn lists(directory: &Directory) -> Lists {
     let (mut login_clients, mut used_clients) = (0, 0);
     shared.registry.each_client(|client| {
         used_clients += 1;
-        login_clients += u64::from(client.identity().is_none());
+        login_clients += u64::from(client.state() == ClientState::Login);
     });
     Lists {
         databases: directory.databases().len() as u64 + 1,

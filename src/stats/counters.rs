@@ -107,6 +107,11 @@ impl LaneCounters {
         let cell = &self.waits[bucket];
         cell.store(cell.load(Relaxed).wrapping_add(1), Relaxed);
     }
+
+    /// All values.
+    pub fn totals(&self) -> Totals {
+        Totals(std::array::from_fn(|at| self.cells[at].load(Relaxed)))
+    }
 }
 
 /// All counters of one pool.
@@ -135,9 +140,7 @@ impl PoolCounters {
     pub fn totals(&self) -> Totals {
         let mut sum = Totals::default();
         for lane in &self.lanes {
-            for (total, cell) in sum.0.iter_mut().zip(&lane.cells) {
-                *total = total.wrapping_add(cell.load(Relaxed));
-            }
+            sum.add(&lane.totals());
         }
         sum
     }

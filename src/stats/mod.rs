@@ -4,11 +4,13 @@
 //! server) and use plain loads and stores; readers (console, scrape) never visit a lane and may see
 //! a value that is a moment old. Must never block and never decide anything.
 
+pub mod averages;
 pub mod clock;
 pub mod counters;
 pub mod events;
 pub mod slots;
 
+pub use averages::Averages;
 pub use counters::{Count, LaneCounters, PoolCounters, Totals};
-pub use events::Events;
+pub use events::{Event, Events};
 pub use slots::{ClientSlot, ClientState, Registry, ServerSlot, ServerState};

@@ -117,6 +117,7 @@ pub struct ClientSlot {
     prepared: AtomicU32,
     application_name: Mutex<Option<Arc<str>>>,
     has_order: AtomicBool,
+    has_cancel: AtomicBool,
     caller: Mutex<Caller>,
 }
 
@@ -244,6 +245,15 @@ impl ClientSlot {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+    /// Passes a cancel request on to a client without a server: a console command that waits.
+    pub fn ask_cancel(&self) {
+        self.has_cancel.store(true, Release);
+        self.wake();
+    }
+    /// Whether there has been a cancel request since the last call.
+    pub fn take_cancel(&self) -> bool {
+        self.has_cancel.swap(false, Acquire)
     }
     /// Orders the client to send `error` and close. The first order stands.
     pub fn order_close(&self, error: ClientError) {
@@ -405,6 +415,7 @@ impl Registry {
             prepared: AtomicU32::new(0),
             application_name: Mutex::new(None),
             has_order: AtomicBool::new(false),
+            has_cancel: AtomicBool::new(false),
             caller: Mutex::new(Caller::default()),
         });
         self.clients.insert(slot.id, Arc::clone(&slot));
