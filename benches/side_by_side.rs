@@ -94,7 +94,7 @@ fn contenders(options: &Options) -> Vec<Contender> {
         lanes: None,
     }];
     let version = measure::first_line(Command::new(&options.pgweir).arg("-V"));
-    let own = version.contains("pgweir");
+    let own = version.contains("pgweir") || !version.starts_with("PgBouncer");
     for lanes in &options.lanes {
         all.push(Contender {
             name: if own {
@@ -168,7 +168,7 @@ fn main() {
     let authority = Authority::new("bench");
     let chosen: Vec<Workload> = workload::all()
         .into_iter()
-        .filter(|w| options.only.is_empty() || options.only.iter().any(|name| w.name == *name))
+        .filter(|w| options.only.is_empty() || options.only.contains(&w.name))
         .collect();
     assert!(
         !chosen.is_empty(),

@@ -205,3 +205,36 @@ fn connections_that_open_and_close_in_masses_leave_no_trace() {
         "only the console is left"
     );
 }
+
+#[test]
+fn parsers_of_messages_survive_any_bytes() {
+    use pgweir::wire::{backend, frame, frontend};
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let frame::Peeked::Header(header) = frame::peek(bytes, u32::MAX) {
+            assert!(header.total >= 5);
+        }
+        let _ = (frontend::split_parse(bytes), frontend::described(bytes));
+        let _ = (
+            backend::parameter_status(bytes),
+            backend::error_fields(bytes),
+        );
+        for total in [0, 5, bytes.len(), bytes.len() + 1, usize::MAX] {
+            if let Ok(Some(name)) = frontend::bind_statement(bytes, total) {
+                assert!(name.end < bytes.len(), "the name and its end are inside");
+            }
+        }
+    });
+}
+
+#[test]
+fn parsers_of_files_survive_any_bytes() {
+    use std::path::Path;
+    bolero::check!().for_each(|bytes: &[u8]| {
+        // Without %include: generated names of files are nobody's business.
+        let text: Vec<u8> = bytes
+            .iter()
+            .map(|byte| if *byte == b'%' { b';' } else { *byte })
+            .collect();
+        let _ = pgweir::config::parse(Path::new("noise.ini"), &text);
+    });
+}
