@@ -2,18 +2,21 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::accept::Listening;
 use super::balance::Balance;
+use super::console::visitor;
 use super::live::{self, LiveError};
 use super::start::log_config;
+use crate::admin::{self, Console, SetDone, Shutdown};
 use crate::client::ConsoleEntrant;
-use crate::config;
+use crate::config::{self, SetError};
 use crate::daemon::cli::RunOptions;
 use crate::daemon::log::LogHandle;
 use crate::daemon::signals::{Phase, Signal, Signals};
@@ -48,17 +51,6 @@ pub struct Process {
     last_reload: Arc<Reload>,
 }
 
-/// How to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// Now; clients see a closed connection.
-    Immediate,
-    /// When no server is in use any more.
-    WaitForServers,
-    /// When no client is left.
-    WaitForClients,
-}
-
 impl Process {
     /// Reads the configuration again and puts it in force as a whole, or not at all. Logs each key
     /// that changed.
@@ -91,17 +83,22 @@ impl Process {
     }
 
     /// `SET key = value`, as the console does it: in force until the next reload.
-    pub fn set(&self, key: &str, value: &str) -> Result<(), SetFailure> {
+    ///
+    /// # Errors
+    /// Unknown key, or a value it cannot have.
+    pub fn set(&self, key: &str, value: &str) -> Result<SetDone, SetError> {
         let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.directory.shared.live_arc();
         let mut config = before.config.clone();
-        config.settings = config
-            .settings
-            .set(key, value)
-            .map_err(|_| SetFailure::Refused)?;
-        let live = live::build(config, Some(&before));
-        self.put_in_force(live.map_err(|_| SetFailure::Tls)?);
-        Ok(())
+        config.settings = config.settings.set(key, value)?;
+        match live::build(config, Some(&before)) {
+            Ok(live) => self.put_in_force(live),
+            Err(error) => {
+                log::error!("{error}");
+                return Ok(SetDone::TlsUnchanged);
+            }
+        }
+        Ok(SetDone::Applied)
     }
 
     fn put_in_force(&self, live: crate::pool::Live) {
@@ -170,15 +167,6 @@ impl Process {
     }
 }
 
-/// Why SET did not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetFailure {
-    /// Unknown key, bad value, or a key that only a restart changes.
-    Refused,
-    /// The TLS files cannot be used; the old ones stay.
-    Tls,
-}
-
 /// The control thread's runtime and what runs on it.
 pub struct Control {
     runtime: Runtime,
@@ -235,16 +223,20 @@ impl Control {
             };
             let ticks = tokio::spawn(tick(Arc::clone(&process), balance));
             let metrics = tokio::spawn(serve_http(Arc::clone(&process)));
+            let stats = tokio::spawn(tell_stats(Arc::clone(&process)));
+            let directory = Arc::clone(&process.directory);
+            let console = Console::open(directory, process.clone(), Handle::current());
             process.notifier.ready();
             loop {
                 tokio::select! {
                     () = process.end.notified() => break,
                     signal = signals.next() => process.on_signal(signal),
-                    Some(entrant) = arrivals.recv() => drop(entrant),
+                    Some(entrant) = arrivals.recv() => console.receive(visitor(entrant)),
                 }
             }
             ticks.abort();
             metrics.abort();
+            stats.abort();
         });
         let _ = self.process.listening.send(Listening::None);
     }
@@ -257,6 +249,19 @@ async fn serve_http(process: Arc<Process>) {
         let directory = Arc::clone(&process.directory);
         let face = Face::of(directory, Arc::clone(&process.last_reload));
         http::serve(&addr, face).await;
+    }
+}
+
+/// Once per stats_period: the snapshot behind the averages, and the line `stats: ...`.
+async fn tell_stats(process: Arc<Process>) {
+    loop {
+        let period = process.directory.shared.live().config.settings.stats_period;
+        tokio::time::sleep(period.max(Duration::from_secs(1))).await;
+        let line = admin::tick_stats(&process.directory);
+        process.notifier.status(&line);
+        if process.directory.shared.live().config.settings.log_stats {
+            log::info!("{line}");
+        }
     }
 }
 
