@@ -41,6 +41,9 @@ mod modes;
 // The admin console: who may, which columns, what the commands do.
 #[path = "spec/console.rs"]
 mod console;
+// Its sessions: waiting commands, cancels, hang-ups, broken frames, averages.
+#[path = "spec/console_sessions.rs"]
+mod console_sessions;
 // The process from outside: signals, command line, pidfile, log lines.
 #[path = "spec/signals.rs"]
 mod signals;

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -22,8 +22,7 @@ use super::{Console, ConsoleUser, Visitor};
 use crate::client::log_closing;
 use crate::config::CONSOLE_DATABASE;
 use crate::error::ClientError;
-use crate::stats::clock::{as_us, now_us};
-use crate::stats::slots::NEVER;
+use crate::stats::clock::now_us;
 use crate::stats::{ClientSlot, ClientState, Count, Event};
 
 /// Longest a closing client is waited for.
@@ -162,48 +161,21 @@ impl Session {
         }
     }
 
-    /// The next message, an order to close, or client_idle_timeout.
+    /// The next message, or an order to close. COMPAT: client_idle_timeout spares the console.
     async fn next_message(&self, socket: &mut Socket) -> Result<PgWireFrontendMessage, End> {
-        let deadline = self.idle_deadline();
-        self.slot.set_deadline_us(deadline);
-        let next = poll_fn(|cx| self.poll_next(cx, socket, deadline)).await;
-        self.slot.set_deadline_us(NEVER);
-        next
-    }
-
-    fn idle_deadline(&self) -> u64 {
-        let live = self.console.directory.shared.live();
-        let idle = live.config.client_idle_timeout(&self.user.name);
-        if idle.is_zero() {
-            NEVER
-        } else {
-            now_us().saturating_add(as_us(idle))
-        }
-    }
-
-    fn poll_next(
-        &self,
-        cx: &mut Context<'_>,
-        socket: &mut Socket,
-        deadline: u64,
-    ) -> Poll<Result<PgWireFrontendMessage, End>> {
-        self.slot.set_waker(cx.waker());
-        if let Some(order) = self.slot.order() {
-            return Poll::Ready(Err(End::told(order)));
-        }
-        let next = match socket.poll_next_unpin(cx) {
-            Poll::Ready(next) => next,
-            Poll::Pending if now_us() > deadline => {
-                return Poll::Ready(Err(End::told(ClientError::client_idle_timeout())));
+        let next = poll_fn(|cx| {
+            self.slot.set_waker(cx.waker());
+            match self.slot.order() {
+                Some(order) => Poll::Ready(Err(End::told(order))),
+                None => socket.poll_next_unpin(cx).map(Ok),
             }
-            Poll::Pending => return Poll::Pending,
-        };
-        Poll::Ready(match next {
+        });
+        match next.await? {
             Some(Ok(message)) => Ok(message),
             Some(Err(PgWireError::IoError(error))) => Err(self.end_of(&error)),
             Some(Err(_)) => Err(End::told(ClientError::bad_packet())),
             None => Err(End::gone("client unexpected eof")),
-        })
+        }
     }
 
     fn end_of(&self, error: &std::io::Error) -> End {
