@@ -2,20 +2,16 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::accept::Listening;
 use super::balance::Balance;
-use super::console::visitor;
 use super::live::{self, LiveError};
 use super::start::log_config;
-use crate::admin::{self, Console, SetDone, Shutdown};
-use crate::client::ConsoleEntrant;
+use crate::admin::{Console, Shutdown, tick_stats};
 use crate::config::{self, SetError};
 use crate::daemon::cli::RunOptions;
 use crate::daemon::log::LogHandle;
@@ -35,7 +31,6 @@ pub struct NewControl {
     pub listening: watch::Sender<Listening>,
     pub balance: Arc<Balance>,
     pub notifier: Notifier,
-    pub arrivals: UnboundedReceiver<ConsoleEntrant>,
 }
 
 /// What can be asked of the process as a whole; console and signals share it.
@@ -83,22 +78,17 @@ impl Process {
     }
 
     /// `SET key = value`, as the console does it: in force until the next reload.
-    ///
-    /// # Errors
-    /// Unknown key, or a value it cannot have.
-    pub fn set(&self, key: &str, value: &str) -> Result<SetDone, SetError> {
+    pub fn set(&self, key: &str, value: &str) -> Result<(), SetFailure> {
         let _alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.directory.shared.live_arc();
         let mut config = before.config.clone();
-        config.settings = config.settings.set(key, value)?;
-        match live::build(config, Some(&before)) {
-            Ok(live) => self.put_in_force(live),
-            Err(error) => {
-                log::error!("{error}");
-                return Ok(SetDone::TlsUnchanged);
-            }
-        }
-        Ok(SetDone::Applied)
+        config.settings = config
+            .settings
+            .set(key, value)
+            .map_err(SetFailure::Refused)?;
+        let live = live::build(config, Some(&before));
+        self.put_in_force(live.map_err(|_| SetFailure::Tls)?);
+        Ok(())
     }
 
     fn put_in_force(&self, live: crate::pool::Live) {
@@ -167,12 +157,20 @@ impl Process {
     }
 }
 
+/// Why SET did not set.
+#[derive(Debug)]
+pub enum SetFailure {
+    /// Unknown key or bad value.
+    Refused(SetError),
+    /// The TLS files cannot be used; the old ones stay.
+    Tls,
+}
+
 /// The control thread's runtime and what runs on it.
 pub struct Control {
     runtime: Runtime,
     process: Arc<Process>,
     balance: Arc<Balance>,
-    arrivals: UnboundedReceiver<ConsoleEntrant>,
 }
 
 impl Control {
@@ -182,7 +180,6 @@ impl Control {
         Ok(Self {
             runtime,
             balance: new.balance,
-            arrivals: new.arrivals,
             process: Arc::new(Process {
                 directory: new.directory,
                 options: new.options,
@@ -201,6 +198,15 @@ impl Control {
         &self.balance
     }
 
+    /// The console, whose sessions run on the control thread.
+    pub fn console(&self) -> Arc<Console> {
+        Console::open(
+            Arc::clone(&self.process.directory),
+            Arc::clone(&self.process) as _,
+            self.runtime.handle().clone(),
+        )
+    }
+
     /// What the log says of the process once it is up.
     pub fn banner(&self) -> String {
         let shared = &self.process.directory.shared;
@@ -215,7 +221,6 @@ impl Control {
     pub fn run_until_end(self) {
         let process = Arc::clone(&self.process);
         let balance = Arc::clone(&self.balance);
-        let mut arrivals = self.arrivals;
         self.runtime.block_on(async move {
             let mut signals = match Signals::install() {
                 Ok(signals) => signals,
@@ -223,15 +228,12 @@ impl Control {
             };
             let ticks = tokio::spawn(tick(Arc::clone(&process), balance));
             let metrics = tokio::spawn(serve_http(Arc::clone(&process)));
-            let stats = tokio::spawn(tell_stats(Arc::clone(&process)));
-            let directory = Arc::clone(&process.directory);
-            let console = Console::open(directory, process.clone(), Handle::current());
+            let stats = tokio::spawn(report_stats(Arc::clone(&process)));
             process.notifier.ready();
             loop {
                 tokio::select! {
                     () = process.end.notified() => break,
                     signal = signals.next() => process.on_signal(signal),
-                    Some(entrant) = arrivals.recv() => console.receive(visitor(entrant)),
                 }
             }
             ticks.abort();
@@ -252,15 +254,15 @@ async fn serve_http(process: Arc<Process>) {
     }
 }
 
-/// Once per stats_period: the snapshot behind the averages, and the line `stats: ...`.
-async fn tell_stats(process: Arc<Process>) {
+/// Every stats_period: the averages' snapshot, the log line, systemd's status.
+async fn report_stats(process: Arc<Process>) {
     loop {
         let period = process.directory.shared.live().config.settings.stats_period;
-        tokio::time::sleep(period.max(Duration::from_secs(1))).await;
-        let line = admin::tick_stats(&process.directory);
-        process.notifier.status(&line);
+        tokio::time::sleep(period).await;
+        let text = tick_stats(&process.directory);
+        process.notifier.status(&text);
         if process.directory.shared.live().config.settings.log_stats {
-            log::info!("{line}");
+            log::info!("{text}");
         }
     }
 }

@@ -66,13 +66,18 @@ fn boot(options: &RunOptions, log: &LogHandle) -> Result<(), Fatal> {
     }
     let user = options.user.as_deref().or(config.settings.user.as_deref());
     privileges::settle(user.filter(|user| !user.is_empty()))?;
-    log.apply(&log_config(&config, options))?;
+    // The terminal hears of what goes wrong until the process has left it.
+    log.apply(&LogConfig {
+        stderr: !options.quiet,
+        ..log_config(&config, options)
+    })?;
     let pidfile = Some(config.settings.pidfile.clone()).filter(|path| !path.is_empty());
     if let Some(path) = &pidfile {
         pidfile::clear_stale(Path::new(path))?;
     }
     if options.daemon {
         background::detach(pidfile.as_deref().map(Path::new))?;
+        log.apply(&log_config(&config, options))?;
     }
     log.start_writer()?;
     serve(config, options, log, pidfile.as_deref())
@@ -97,7 +102,6 @@ fn serve(
     });
     let directory = Directory::open(Arc::clone(&shared));
     let (listening, is_listening) = watch::channel(Listening::All);
-    let (door, arrivals) = Door::open();
     let control = Control::start(NewControl {
         directory: Arc::clone(&directory),
         options: options.clone(),
@@ -105,12 +109,11 @@ fn serve(
         listening,
         balance: Arc::new(Balance::over(lanes.all().to_vec())),
         notifier: systemd::Notifier::from_env(),
-        arrivals,
     })?;
     let front = Arc::new(Front {
         directory,
         cancel_keys: Arc::new(CancelKeys::default()),
-        console: Arc::new(door),
+        console: Arc::new(Door(control.console())),
     });
     let balance = Arc::clone(control.balance());
     let acceptor = accept::start(listeners, front, balance, is_listening)?;

@@ -196,6 +196,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             stream,
             inbound: Buf::holding(&leftover),
             outbound: Buf::default(),
+            startup: Arc::clone(&params),
             params,
             statements: None,
             slot,

@@ -52,6 +52,8 @@ pub struct ClientSide {
     pub outbound: Buf,
     /// Tracked parameters the client has.
     pub params: Arc<Params>,
+    /// What they were when it logged in: RESET goes back to these.
+    pub startup: Arc<Params>,
     /// Named statements the client has prepared; `None` until the first.
     pub statements: Option<Box<ClientStatements>>,
     /// What SHOW CLIENTS prints.
@@ -108,6 +110,10 @@ pub struct Link<'a> {
     leaving: bool,
     /// The server refused our SET of the client's parameters.
     params_refused: bool,
+    /// Tracked parameters reported since the last ReadyForQuery, as a set of positions.
+    reported: u64,
+    /// Those that a RESET or DISCARD ALL has put back, to be restored at ReadyForQuery.
+    was_reset: u64,
     /// Writing to the server failed: only what it still says matters.
     server_deaf: bool,
     server_ended: bool,
@@ -134,6 +140,8 @@ impl<'a> Link<'a> {
             complete: false,
             leaving: false,
             params_refused: false,
+            reported: 0,
+            was_reset: 0,
             server_deaf: false,
             server_ended: false,
             max_prepared,

@@ -6,10 +6,13 @@ use super::{End, Link};
 use crate::config::PoolMode;
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
-use crate::server::drops_statements;
 use crate::server::pending::{Reply, Request, Synthetic};
+use crate::server::{drops_statements, resets_parameters};
 use crate::wire::backend::{self, Status, tag};
 use crate::wire::frame::{self, HEADER, Header, Peeked};
+
+/// All tracked parameters, as a set of their positions.
+const EVERY: u64 = u64::MAX;
 
 /// Largest length field believed from a server: PostgreSQL's own limit on a message.
 const MAX_REPLY: u32 = i32::MAX as u32;
@@ -135,6 +138,10 @@ impl Link<'_> {
             self.pass_reply(header, Reply::Swallow);
             return self.params_applied();
         }
+        if self.was_reset != 0 {
+            self.restore_params();
+        }
+        self.reported = 0;
         self.pass_reply(header, Reply::Forward);
         let is_last = self.server.pending.is_empty();
         if is_last {
@@ -173,7 +180,9 @@ impl Link<'_> {
         let tracked = Arc::clone(&self.client.pool.shared.tracked);
         let were_same = Arc::ptr_eq(&self.client.params, &self.server.params);
         let whole = &self.client.outbound.unparsed()[..header.total];
-        self.server.note_parameter(whole, &tracked);
+        if let Some(index) = self.server.note_parameter(whole, &tracked) {
+            self.reported |= 1u64.checked_shl(index as u32).unwrap_or(0);
+        }
         if is_own {
             self.pass_reply(header, Reply::Swallow);
             return;
@@ -191,12 +200,36 @@ impl Link<'_> {
     }
 
     fn on_command(&mut self, header: Header) {
-        let whole = &self.client.outbound.unparsed()[..header.total];
-        if drops_statements(&whole[HEADER..]) {
+        let command = &self.client.outbound.unparsed()[HEADER..header.total];
+        let is_discard = command.starts_with(b"DISCARD");
+        if resets_parameters(command) {
+            self.was_reset = if is_discard { EVERY } else { self.reported };
+        }
+        if drops_statements(command) {
             self.forget_statements();
         }
         let reply = self.server.pending.on_reply(header.tag);
         self.pass_reply(header, reply);
+    }
+
+    /// DISCARD ALL (and RESET, for what was reported with it) put back the server's start values; on
+    /// a direct connection they would have been the client's. The client is told so, and the next
+    /// link makes it true.
+    /// INVARIANT: called between two frames only.
+    fn restore_params(&mut self) {
+        let which = std::mem::take(&mut self.was_reset);
+        let tracked = Arc::clone(&self.client.pool.shared.tracked);
+        let restored = tracked.restored(&self.client.params, &self.client.startup, which);
+        for (index, name) in tracked.names().enumerate() {
+            let (now, then) = (self.client.params.get(index), restored.get(index));
+            if let Some(value) = then.filter(|_| now != then) {
+                let frame = backend::parameter_status_frame(name, value);
+                self.client.outbound.insert_parsed(&frame);
+            }
+        }
+        self.client.params = restored;
+        let name = self.client.params.application_name().cloned();
+        self.client.slot.set_application_name(name);
     }
 
     fn on_error(&mut self, header: Header) {

@@ -288,6 +288,11 @@ impl Pool {
     fn on_failed(self: &Arc<Self>, error: &OpenError) {
         let text = error.reason();
         log::warn!("{}: {}", self.log_name(), error.log_line());
+        if self.shared.live().config.settings.log_disconnections {
+            let age = now_us().saturating_sub(self.lock().last_attempt_us) / 1_000_000;
+            let (name, reason) = (self.log_name(), error.close_reason());
+            log::info!("S: {name} closing because: {reason} (age={age}s)");
+        }
         let shown = error.for_clients();
         if error.is_unreachable()
             && self.database.entry().load_balance_hosts == LoadBalance::Disable

@@ -109,7 +109,9 @@ impl Server {
         refused: &mut Option<String>,
     ) -> bool {
         match whole.first() {
-            Some(&tag::PARAMETER_STATUS) => self.note_parameter(whole, tracked),
+            Some(&tag::PARAMETER_STATUS) => {
+                self.note_parameter(whole, tracked);
+            }
             Some(&tag::ERROR) => {
                 let message = backend::error_fields(whole).message;
                 *refused = Some(String::from_utf8_lossy(message).into_owned());
@@ -127,14 +129,12 @@ impl Server {
         false
     }
 
-    /// Takes over a reported parameter.
-    pub fn note_parameter(&mut self, whole: &[u8], tracked: &Tracked) {
-        let Some((name, value)) = backend::parameter_status(whole) else {
-            return;
-        };
-        if let (Some(index), Ok(value)) = (tracked.index_of(name), std::str::from_utf8(value)) {
-            self.params = tracked.with_value(&self.params, index, value);
-        }
+    /// Takes over a reported parameter; its position when it is a tracked one.
+    pub fn note_parameter(&mut self, whole: &[u8], tracked: &Tracked) -> Option<usize> {
+        let (name, value) = backend::parameter_status(whole)?;
+        let (index, value) = (tracked.index_of(name)?, std::str::from_utf8(value).ok()?);
+        self.params = tracked.with_value(&self.params, index, value);
+        Some(index)
     }
 
     /// Takes over what a command tag says about prepared statements.
@@ -150,6 +150,13 @@ impl Server {
 pub fn drops_statements(command: &[u8]) -> bool {
     command.first() == Some(&b'D')
         && (command == b"DISCARD ALL\0" || command == b"DEALLOCATE ALL\0")
+}
+
+/// Whether a command tag means that settings went back to where the server connection started.
+#[inline]
+pub fn resets_parameters(command: &[u8]) -> bool {
+    matches!(command.first(), Some(b'D' | b'R'))
+        && (command == b"DISCARD ALL\0" || command == b"RESET\0")
 }
 
 /// Length of the first frame of `buf`, when it is there whole.

@@ -120,6 +120,18 @@ impl Tracked {
         self.share(Params { values })
     }
 
+    /// `now`, with the parameters of the set `which` (bit = position) as they were at the start.
+    pub fn restored(&self, now: &Params, start: &Params, which: u64) -> Arc<Params> {
+        let values = (0..self.names.len())
+            .map(|index| {
+                let is_meant = which.checked_shr(index as u32).unwrap_or(0) & 1 == 1;
+                let from = if is_meant { start } else { now };
+                from.get(index).or_else(|| now.get(index)).cloned()
+            })
+            .collect();
+        self.share(Params { values })
+    }
+
     fn share(&self, params: Params) -> Arc<Params> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = sets.known.get(&params) {

@@ -64,6 +64,18 @@ pub fn parameter_status(whole: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.is_empty().then_some((name, value))
 }
 
+/// A ParameterStatus frame.
+pub fn parameter_status_frame(name: &str, value: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + name.len() + value.len() + 2);
+    out.push(tag::PARAMETER_STATUS);
+    out.extend_from_slice(&frame::length_field(name.len() + value.len() + 2));
+    out.extend_from_slice(name.as_bytes());
+    out.push(0);
+    out.extend_from_slice(value.as_bytes());
+    out.push(0);
+    out
+}
+
 /// The fields of an ErrorResponse or NoticeResponse that we look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorFields<'a> {

@@ -416,7 +416,9 @@ fn the_dairys_documented_file_works_as_it_stands() {
     only_pgweir!();
     let bouncer = documented("dairy");
     let login = crate::support::Login::new(bouncer.port).database("smart_dairy_prod");
-    assert_eq!(login.connect().one("select current_database()"), "app");
+    // The pool is kept filled for as long as it has a client.
+    let mut client = login.connect();
+    assert_eq!(client.one("select current_database()"), "app");
     let pg = Pg::shared();
     assert_soon!(
         pg.backends("app") >= 20,

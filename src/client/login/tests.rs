@@ -125,8 +125,8 @@ async fn scram_for_plain_and_scram_entries() {
             let mut peer = Peer::connect(&setup).await;
             peer.startup(&[("user", user), ("database", "shop")]).await;
             peer.scram("secret").await.unwrap();
-            peer.logged_in().await;
-            assert_eq!(peer.book.captured.lock().unwrap().is_some(), captures);
+            let gate = peer.logged_in().await.gate;
+            assert_eq!(gate.book.captured.lock().unwrap().is_some(), captures);
         }
         let mut peer = Peer::connect(&setup).await;
         peer.startup(&[("user", user), ("database", "shop")]).await;
@@ -143,8 +143,8 @@ async fn md5_switches_to_scram_for_a_scram_entry() {
     peer.startup(&[("user", "scram"), ("database", "shop")])
         .await;
     peer.scram("secret").await.unwrap();
-    peer.logged_in().await;
-    assert!(peer.book.captured.lock().unwrap().is_some());
+    let gate = peer.logged_in().await.gate;
+    assert!(gate.book.captured.lock().unwrap().is_some());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::auth::md5;
-use crate::auth::scram::{ClientExchange, KeyCache, derive_keys};
+use crate::auth::scram::{CapturedKeys, ClientExchange, KeyCache, derive_keys};
 use crate::config::{self, Config, Secret, Userlist};
 use crate::net::tls::{ClientTls, TlsSettings};
 use crate::wire::frame;
@@ -64,6 +64,7 @@ pub struct Book {
     live: Arc<TestLive>,
     cache: Arc<KeyCache>,
     pub keys: Mutex<HashSet<u64>>,
+    pub captured: Mutex<Option<CapturedKeys>>,
     pub order: Notify,
     is_full: AtomicBool,
     is_capped: AtomicBool,
@@ -179,6 +180,7 @@ impl Setup {
                 live: Arc::new(live),
                 cache: Arc::new(KeyCache::open().unwrap()),
                 keys: Mutex::default(),
+                captured: Mutex::default(),
                 order: Notify::new(),
                 is_full: AtomicBool::new(false),
                 is_capped: AtomicBool::new(false),
