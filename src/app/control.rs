@@ -169,6 +169,7 @@ pub enum SetFailure {
 /// The control thread's runtime and what runs on it.
 pub struct Control {
     runtime: Runtime,
+    signals: Signals,
     process: Arc<Process>,
     balance: Arc<Balance>,
 }
@@ -177,8 +178,14 @@ impl Control {
     /// Makes the runtime; `run_until_end` runs it.
     pub fn start(new: NewControl) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        // Before the first connection is taken: an early SIGHUP must not end the process.
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::install()?
+        };
         Ok(Self {
             runtime,
+            signals,
             balance: new.balance,
             process: Arc::new(Process {
                 directory: new.directory,
@@ -221,11 +228,8 @@ impl Control {
     pub fn run_until_end(self) {
         let process = Arc::clone(&self.process);
         let balance = Arc::clone(&self.balance);
+        let mut signals = self.signals;
         self.runtime.block_on(async move {
-            let mut signals = match Signals::install() {
-                Ok(signals) => signals,
-                Err(error) => return log::error!("cannot install signal handlers: {error}"),
-            };
             let ticks = tokio::spawn(tick(Arc::clone(&process), balance));
             let metrics = tokio::spawn(serve_http(Arc::clone(&process)));
             let stats = tokio::spawn(report_stats(Arc::clone(&process)));

@@ -36,6 +36,7 @@ use crate::session::params::Params;
 use crate::session::prepared::ClientStatements;
 use crate::stats::ClientSlot;
 use crate::wire::frontend;
+use replies::Reset;
 use timing::Timing;
 
 /// Bytes a link may move before it lets the lane's other tasks run.
@@ -112,8 +113,8 @@ pub struct Link<'a> {
     params_refused: bool,
     /// Tracked parameters reported since the last ReadyForQuery, as a set of positions.
     reported: u64,
-    /// Those that a RESET or DISCARD ALL has put back, to be restored at ReadyForQuery.
-    was_reset: u64,
+    /// What RESET or DISCARD ALL has put back, to be restored at ReadyForQuery.
+    reset: Reset,
     /// Writing to the server failed: only what it still says matters.
     server_deaf: bool,
     server_ended: bool,
@@ -141,7 +142,7 @@ impl<'a> Link<'a> {
             leaving: false,
             params_refused: false,
             reported: 0,
-            was_reset: 0,
+            reset: Reset::None,
             server_deaf: false,
             server_ended: false,
             max_prepared,

@@ -11,8 +11,17 @@ use crate::server::{drops_statements, resets_parameters};
 use crate::wire::backend::{self, Status, tag};
 use crate::wire::frame::{self, HEADER, Header, Peeked};
 
-/// All tracked parameters, as a set of their positions.
-const EVERY: u64 = u64::MAX;
+/// What a command of this query put back to the server's start values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Reset {
+    /// Nothing.
+    #[default]
+    None,
+    /// RESET: what is reported with it.
+    Reported,
+    /// DISCARD ALL: everything.
+    Every,
+}
 
 /// Largest length field believed from a server: PostgreSQL's own limit on a message.
 const MAX_REPLY: u32 = i32::MAX as u32;
@@ -138,7 +147,7 @@ impl Link<'_> {
             self.pass_reply(header, Reply::Swallow);
             return self.params_applied();
         }
-        if self.was_reset != 0 {
+        if self.reset != Reset::None {
             self.restore_params();
         }
         self.reported = 0;
@@ -201,9 +210,13 @@ impl Link<'_> {
 
     fn on_command(&mut self, header: Header) {
         let command = &self.client.outbound.unparsed()[HEADER..header.total];
-        let is_discard = command.starts_with(b"DISCARD");
         if resets_parameters(command) {
-            self.was_reset = if is_discard { EVERY } else { self.reported };
+            let is_discard = command.starts_with(b"DISCARD");
+            self.reset = if is_discard {
+                Reset::Every
+            } else {
+                Reset::Reported
+            };
         }
         if drops_statements(command) {
             self.forget_statements();
@@ -217,7 +230,11 @@ impl Link<'_> {
     /// link makes it true.
     /// INVARIANT: called between two frames only.
     fn restore_params(&mut self) {
-        let which = std::mem::take(&mut self.was_reset);
+        // PostgreSQL reports what a command changed behind its CommandComplete.
+        let which = match std::mem::take(&mut self.reset) {
+            Reset::Every => u64::MAX,
+            _ => self.reported,
+        };
         let tracked = Arc::clone(&self.client.pool.shared.tracked);
         let restored = tracked.restored(&self.client.params, &self.client.startup, which);
         for (index, name) in tracked.names().enumerate() {
