@@ -91,6 +91,8 @@ pub async fn serve(console: Arc<Console>, visitor: Visitor) {
         return;
     }
     let is_secure = stream.is_tls();
+    let counters = &console.directory.shared.console_counters;
+    counters.add(Count::ClientLogins, 1);
     let intake = Intake::over(stream, early);
     let session = Arc::new(Session {
         console,
@@ -139,7 +141,7 @@ impl Session {
         }
         let is_extended = !matches!(message, PgWireFrontendMessage::Query(_));
         let noop = Arc::new(NoopHandler);
-        let result = process_message(
+        let work = process_message(
             message,
             socket,
             Arc::clone(&noop),
@@ -147,9 +149,8 @@ impl Session {
             Arc::clone(self),
             Arc::clone(&noop),
             noop,
-        )
-        .await;
-        match result {
+        );
+        match self.unless_ordered(work).await? {
             Ok(()) => Ok(()),
             Err(PgWireError::IoError(error)) => Err(self.end_of(&error)),
             Err(error) => {
@@ -159,6 +160,26 @@ impl Session {
                 sent.map_err(|error| self.end_of(&error))
             }
         }
+    }
+
+    /// Finishes `work`, unless the client is ordered to close while it does not take its reply. It
+    /// is inside a frame then and cannot be told why.
+    async fn unless_ordered<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            self.slot.set_waker(cx.waker());
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            match self.slot.order() {
+                Some(order) => Poll::Ready(Err(End {
+                    reason: order.text,
+                    error: None,
+                })),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// The next message, or an order to close. COMPAT: client_idle_timeout spares the console.

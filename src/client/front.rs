@@ -124,6 +124,10 @@ impl Front {
         });
         match entered.target {
             Target::Console(right) => {
+                let mut named = entered.parameters.iter();
+                let name = named.rfind(|(name, _)| name == "application_name");
+                let name = name.map(|(_, value)| Arc::from(value.as_str()));
+                entered.gate.slot.set_application_name(name);
                 let mut stream = entered.stream;
                 if stream.detach().is_ok() {
                     self.console.enter(ConsoleEntrant {

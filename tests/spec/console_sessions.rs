@@ -1,7 +1,7 @@
 //! Sessions at the console: waiting commands, cancels, hang-ups, broken frames, figures over time.
 
 use crate::support::frames::{bind, execute, frame, parse, query, sync};
-use crate::support::{Bouncer, Pg, RawClient, Running};
+use crate::support::{Bouncer, Pg, RawClient, Reply, Running};
 use crate::{assert_soon, only_pgweir};
 use std::time::Duration;
 
@@ -172,6 +172,44 @@ fn averages_and_the_stats_line_follow_the_load() {
     }
     drop(client);
     assert_soon!(average("avg_query_count") == 0, "and its end");
+}
+
+#[test]
+fn a_console_that_does_not_read_can_be_ended() {
+    let bouncer = start();
+    let mut stuck = bouncer.console();
+    // More than two socket buffers can hold, so that the session is stuck in a write.
+    stuck.put(&query("show config").repeat(500));
+    let console = |reply: &Reply| {
+        let id = reply.cell("id", |row| row.get("database") == "pgbouncer");
+        id.expect("there")
+    };
+    let id = console(&bouncer.show("show clients"));
+    bouncer.show(&format!("kill_client {id}"));
+    assert_soon!(console(&bouncer.show("show clients")) != id, "it is gone");
+    drop(stuck);
+}
+
+#[test]
+fn the_console_shows_itself() {
+    let bouncer = start();
+    let login = bouncer.login().user("admin").database("pgbouncer");
+    let mut console = login.parameter("application_name", "watcher").connect();
+    let clients = console.ok("show clients");
+    let row = clients
+        .table()
+        .find(|row| row.get("database") == "pgbouncer");
+    let row = row.expect("its own");
+    assert_eq!((row.get("type"), row.get("user")), ("C", "admin"));
+    assert_eq!(row.get("application_name"), "watcher");
+    assert_eq!(row.number("port"), i64::from(console.local_port()));
+    let pools = console.ok("show pools");
+    let row = pools.table().find(|row| row.get("database") == "pgbouncer");
+    let row = row.expect("its pool");
+    assert_eq!((row.get("user"), row.number("cl_active")), ("pgbouncer", 1));
+    let stats = console.ok("show stats_totals");
+    let row = stats.table().find(|row| row.get("database") == "pgbouncer");
+    assert!(row.expect("counted").number("query_count") >= 1);
 }
 
 #[test]
