@@ -209,10 +209,16 @@ class Demo:
             say(f"{spent:6.0f} s  {counts.get('requests', 0):7} requests  {counts.get('transactions', 0):7} transactions"
                 f"  {counts.get('connects', 0):5} connects  {counts.get('retries', 0):4} retries"
                 f"  {sum(errors.values())} errors  {len(mixups)} mix-ups")
-            wanted = ["database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "maxwait"]
-            lines = self.screen("show pools", wanted).splitlines()
-            say("\n".join([lines[0]] + [line for line in lines[1:] if DATABASE in line]))
+            try:
+                self.pools()
+            except psycopg2.Error as error:
+                say(f"         the console does not answer: {str(error).strip()}")
         return show
+
+    def pools(self):
+        wanted = ["database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "maxwait"]
+        lines = self.screen("show pools", wanted).splitlines()
+        say("\n".join([lines[0]] + [line for line in lines[1:] if DATABASE in line]))
 
     def load(self):
         connection = self.connect(DATABASE, USER, PASSWORD)

@@ -14,6 +14,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import queue
 import random
 import signal
 import sys
@@ -240,20 +241,23 @@ def drive(options, stopped=None, progress=None):
     stopped = stopped or multiprocessing.Event()
     results = multiprocessing.Queue()
     until = time.monotonic() + options.seconds
-    workers = [multiprocessing.Process(target=process, args=(n, options, until, stopped, results))
+    # Daemons: whatever happens to this process, none of them is waited for at its end.
+    workers = [multiprocessing.Process(target=process, args=(n, options, until, stopped, results), daemon=True)
                for n in range(options.workers)]
     for worker in workers:
         worker.start()
     last, finished, told = {}, set(), time.monotonic()
-    deadline = until + 180
+    deadline = until + 60
     while len(finished) < len(workers) and time.monotonic() < deadline:
+        if stopped.is_set():
+            deadline = min(deadline, time.monotonic() + 60)
         try:
             report = results.get(timeout=1)
             last[report[0]] = report
             if report[5]:
                 finished.add(report[0])
-        except Exception:
-            if not any(worker.is_alive() for worker in workers) and results.empty():
+        except queue.Empty:
+            if not any(worker.is_alive() for worker in workers):
                 break
         if progress and time.monotonic() - told >= options.every:
             told = time.monotonic()
@@ -262,6 +266,7 @@ def drive(options, stopped=None, progress=None):
         worker.join(timeout=5)
         if worker.is_alive():
             worker.kill()
+            worker.join()
     missing = set(range(options.workers)) - finished
     return last, [f"worker {n} never finished" for n in sorted(missing)]
 

@@ -1,13 +1,14 @@
 //! Child processes and temporary folders that cannot outlive the test process.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The unprivileged account servers run as when the tests run as root: PostgreSQL and the pooler
@@ -262,18 +263,46 @@ pub fn free_port() -> u16 {
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
 
-/// Runs a program to its end: exit status, standard output, standard error.
+/// Runs a program to its end: exit status, standard output, standard error. One that does not end
+/// within three minutes is killed with everything it started.
 pub fn output_of(command: &mut Command) -> (ExitStatus, String, String) {
-    match command.stdin(Stdio::null()).output() {
-        Ok(out) => (
-            out.status,
-            String::from_utf8_lossy(&out.stdout).into_owned(),
-            String::from_utf8_lossy(&out.stderr).into_owned(),
-        ),
-        Err(error) => (
-            ExitStatus::from_raw(127 << 8),
-            String::new(),
-            format!("{command:?}: {error}"),
-        ),
-    }
+    let piped = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = match piped.process_group(0).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            return (
+                ExitStatus::from_raw(127 << 8),
+                String::new(),
+                format!("{command:?}: {error}"),
+            );
+        }
+    };
+    let (out, err) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let deadline = Instant::now() + Duration::from_secs(180);
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("waitpid") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            let group = i32::try_from(child.id()).expect("a pid");
+            // SAFETY: plain integers; the child is not reaped, so its group is ours.
+            unsafe { libc::kill(-group, libc::SIGKILL) };
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let text = |reader: JoinHandle<String>| reader.join().unwrap_or_default();
+    (status, text(out), text(err))
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
