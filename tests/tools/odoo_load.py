@@ -64,7 +64,7 @@ class Worker:
         self.idle = []
         self.marker = uuid.uuid4().hex
         self.counts = dict.fromkeys(
-            ["requests", "transactions", "statements", "connects", "retries", "committed", "readings"], 0)
+            ["requests", "transactions", "statements", "connects", "retries", "given_up", "committed", "readings"], 0)
         self.errors = {}
         self.mixups = []
 
@@ -199,10 +199,14 @@ class Worker:
                     work(connection)
                     break
                 except psycopg2.Error as error:
-                    if error.pgcode not in RETRY or attempt == 5:
+                    if error.pgcode not in RETRY:
                         raise
-                    self.counts["retries"] += 1
                     connection.rollback()
+                    if attempt == 5:
+                        # PostgreSQL's word to the application, no fault of anybody between them.
+                        self.counts["given_up"] += 1
+                        break
+                    self.counts["retries"] += 1
                     time.sleep(self.random.uniform(0, 0.01 * 2 ** attempt))
             self.idle.append(connection)
         except psycopg2.Error as error:
