@@ -189,6 +189,7 @@ class Worker:
             with connection.cursor() as cursor:
                 self.run(cursor, "SELECT datname FROM pg_database ORDER BY 1")
                 cursor.fetchall()
+            connection.rollback()
             connection.close()
         connection = self.borrow()
         try:
