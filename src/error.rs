@@ -40,6 +40,8 @@ pub struct ClientError {
     pub text: Cow<'static, str>,
     /// Metric label.
     pub reason: &'static str,
+    /// The code PostgreSQL has for this, sent instead with `precise_sqlstates`; empty = none.
+    precise: &'static str,
 }
 
 impl ClientError {
@@ -49,7 +51,26 @@ impl ClientError {
             sqlstate: Cow::Borrowed(PROTOCOL_VIOLATION),
             text: text.into(),
             reason,
+            precise: "",
         }
+    }
+
+    fn precisely(mut self, code: &'static str) -> Self {
+        self.precise = code;
+        self
+    }
+
+    /// The frame with the code that `precise_sqlstates` asks for.
+    pub fn to_frame_as(&self, precise: bool) -> Vec<u8> {
+        if !precise || self.precise.is_empty() {
+            return self.to_frame();
+        }
+        let sqlstate = Cow::Borrowed(self.precise);
+        Self {
+            sqlstate,
+            ..self.clone()
+        }
+        .to_frame()
     }
 
     /// The whole ErrorResponse frame: tag `E`, length, fields S, C, M.
@@ -79,36 +100,39 @@ impl ClientError {
             sqlstate: Cow::Owned(sqlstate.to_owned()),
             text: Cow::Owned(text.to_owned()),
             reason: "server_error",
+            precise: "",
         }
     }
 }
 
-/// Constructors without arguments: name, metric reason, text.
+/// Constructors without arguments: name, metric reason, text, and the precise code if there is one.
 macro_rules! fixed {
-    ($($(#[$doc:meta])* $name:ident, $reason:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $reason:literal, $text:literal $(, $code:literal)?;)*) => {
         impl ClientError {
-            $($(#[$doc])* pub fn $name() -> Self { Self::fatal($reason, $text) })*
+            $($(#[$doc])* pub fn $name() -> Self {
+                Self::fatal($reason, $text)$(.precisely($code))?
+            })*
         }
     };
 }
 
 fixed! {
     /// More sockets than `max_client_conn`.
-    max_client_conn, "max_client_conn", "no more connections allowed (max_client_conn)";
+    max_client_conn, "max_client_conn", "no more connections allowed (max_client_conn)", "53300";
     /// `max_db_client_connections` reached.
-    max_db_client_connections, "max_db_client_connections", "client connections exceeded (max_db_client_connections)";
+    max_db_client_connections, "max_db_client_connections", "client connections exceeded (max_db_client_connections)", "53300";
     /// `max_user_client_connections` reached.
-    max_user_client_connections, "max_user_client_connections", "client connections exceeded (max_user_client_connections)";
+    max_user_client_connections, "max_user_client_connections", "client connections exceeded (max_user_client_connections)", "53300";
     /// Wrong password or unknown user, plain and md5.
-    password_failed, "auth_failed", "password authentication failed";
+    password_failed, "auth_failed", "password authentication failed", "28P01";
     /// Wrong password or unknown user, SCRAM.
-    sasl_failed, "auth_failed", "SASL authentication failed";
+    sasl_failed, "auth_failed", "SASL authentication failed", "28P01";
     /// A SASL mechanism that was not offered.
     sasl_mechanism, "auth_failed", "client selected an invalid SASL authentication mechanism";
     /// Unknown user under `auth_type = trust`.
-    trust_failed, "auth_failed", "\"trust\" authentication failed";
+    trust_failed, "auth_failed", "\"trust\" authentication failed", "28000";
     /// The client sent an empty password.
-    empty_password, "auth_failed", "empty password returned by client";
+    empty_password, "auth_failed", "empty password returned by client", "28P01";
     /// The client sent a password over the limit.
     password_too_long, "auth_failed", "password too long";
     /// Misconfigured authentication, such as `any` without a forced user.
@@ -116,7 +140,7 @@ fixed! {
     /// User name over 127 bytes.
     username_too_long, "startup", "username too long";
     /// No `user` in the startup packet.
-    no_username, "startup", "no username supplied";
+    no_username, "startup", "no username supplied", "28000";
     /// `options` that is not a list of settings.
     options_syntax, "startup", "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed";
     /// Malformed startup packet.
@@ -124,7 +148,7 @@ fixed! {
     /// Protocol version 2.
     old_protocol, "startup", "old V2 protocol not supported";
     /// `client_tls_sslmode` demands TLS and the client did not ask for it.
-    ssl_required, "ssl_required", "SSL required";
+    ssl_required, "ssl_required", "SSL required", "28000";
     /// Plain bytes sent ahead of the TLS handshake (the CVE-2021-23214 class).
     early_data_ssl, "protocol", "received unencrypted data after SSL request";
     /// The same after GSSENCRequest.
@@ -138,47 +162,47 @@ fixed! {
     /// Login took longer than `client_login_timeout`.
     login_timeout, "client_login_timeout", "client_login_timeout";
     /// The same, while waiting for the first server of the pool.
-    login_timeout_server_down, "client_login_timeout", "client_login_timeout (server down)";
+    login_timeout_server_down, "client_login_timeout", "client_login_timeout (server down)", "57P03";
     /// Queued longer than `query_wait_timeout`.
-    query_wait_timeout, "query_wait_timeout", "query_wait_timeout";
+    query_wait_timeout, "query_wait_timeout", "query_wait_timeout", "57014";
     /// `query_timeout` ran out while queued.
-    query_timeout_queued, "query_timeout", "query_timeout";
+    query_timeout_queued, "query_timeout", "query_timeout", "57014";
     /// `query_timeout` ran out while PostgreSQL worked.
-    query_timeout, "query_timeout", "query timeout";
+    query_timeout, "query_timeout", "query timeout", "57014";
     /// `idle_transaction_timeout`.
-    idle_transaction_timeout, "idle_transaction_timeout", "idle transaction timeout";
+    idle_transaction_timeout, "idle_transaction_timeout", "idle transaction timeout", "25P03";
     /// `transaction_timeout`.
-    transaction_timeout, "transaction_timeout", "transaction timeout";
+    transaction_timeout, "transaction_timeout", "transaction timeout", "25P04";
     /// `client_idle_timeout`.
-    client_idle_timeout, "client_idle_timeout", "client_idle_timeout";
+    client_idle_timeout, "client_idle_timeout", "client_idle_timeout", "57P05";
     /// The server connection broke while linked.
-    server_crashed, "server_lost", "server conn crashed?";
+    server_crashed, "server_lost", "server conn crashed?", "08006";
     /// PostgreSQL refused one of the client's tracked parameters.
-    invalid_server_parameter, "invalid_parameter", "invalid server parameter";
+    invalid_server_parameter, "invalid_parameter", "invalid server parameter", "22023";
     /// BEGIN in statement mode.
-    transaction_in_statement_mode, "statement_mode", "transaction blocks not allowed in statement pooling mode";
+    transaction_in_statement_mode, "statement_mode", "transaction blocks not allowed in statement pooling mode", "0A000";
     /// Parse of a name that the client already holds.
-    statement_name_in_use, "prepared_statement", "prepared statement name is already in use";
+    statement_name_in_use, "prepared_statement", "prepared statement name is already in use", "42P05";
     /// Bind, Describe or Close of an unknown name.
-    statement_unknown, "prepared_statement", "prepared statement did not exist";
+    statement_unknown, "prepared_statement", "prepared statement did not exist", "26000";
     /// KILL, or a database that left the configuration.
-    database_removed, "database_removed", "database removed";
+    database_removed, "database_removed", "database removed", "57P01";
     /// KILL_CLIENT.
-    admin_disconnect, "admin", "admin forced disconnect";
+    admin_disconnect, "admin", "admin forced disconnect", "57P01";
     /// SHUTDOWN WAIT_FOR_SERVERS and no server.
-    server_shutting_down, "shutdown", "server shutting down";
+    server_shutting_down, "shutdown", "server shutting down", "57P01";
     /// A new login during SHUTDOWN WAIT_FOR_CLIENTS.
-    pooler_shutting_down, "shutdown", "pooler is shutting down";
+    pooler_shutting_down, "shutdown", "pooler is shutting down", "57P03";
     /// Simple protocol refused by `disable_pqexec`.
-    pqexec_disallowed, "disable_pqexec", "PQexec disallowed";
+    pqexec_disallowed, "disable_pqexec", "PQexec disallowed", "0A000";
     /// Console: the user is in neither `admin_users` nor `stats_users`.
-    console_not_allowed, "auth_failed", "not allowed";
+    console_not_allowed, "auth_failed", "not allowed", "28000";
 }
 
 impl ClientError {
     /// Unknown database; reported only after a successful login, so that names cannot be probed.
     pub fn no_such_database(name: &str) -> Self {
-        Self::fatal("no_such_database", format!("no such database: {name}"))
+        Self::fatal("no_such_database", format!("no such database: {name}")).precisely("3D000")
     }
     /// `DISABLE db` is in force.
     pub fn database_disabled(name: &str) -> Self {
@@ -186,6 +210,7 @@ impl ClientError {
             "database_disabled",
             format!("database \"{name}\" is disabled"),
         )
+        .precisely("57P03")
     }
     /// A startup parameter that is neither tracked nor in `ignore_startup_parameters`.
     pub fn startup_parameter(name: &str) -> Self {
@@ -224,6 +249,7 @@ impl ClientError {
             "server_login_retry",
             format!("server login has been failing, cached error: {reason} (server_login_retry)"),
         )
+        .precisely("57P03")
     }
     /// `replication=` in the startup packet. Our own message, so with the precise code.
     pub fn replication_unsupported() -> Self {

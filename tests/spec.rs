@@ -68,3 +68,6 @@ mod metrics;
 // Running out of file descriptors.
 #[path = "spec/descriptors.rs"]
 mod descriptors;
+// Settings with one visible effect each.
+#[path = "spec/settings.rs"]
+mod settings;

@@ -1,9 +1,13 @@
 //! `--check`: what the configuration means, without running it.
+//!
+//! Reads every file that a start would read and asks each server for its `max_connections`. Exit
+//! status 1 for what would end a start: errors in the file, TLS files that cannot be used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::{ask, live};
 use crate::config::{self, Userlist};
 
 /// Prints the report; exit status 1 when the file has errors.
@@ -23,6 +27,14 @@ pub fn run(path: &Path) -> ExitCode {
         userlist.entries.keys().cloned().collect()
     });
     let demands = config::server_demand(&config, users.as_ref());
-    print!("{}", config::report(&config, &demands, &BTreeMap::new()));
+    let live = match live::build(config, None) {
+        Ok(live) => live,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let allowed = ask::max_connections(&live, &demands);
+    print!("{}", config::report(&live.config, &demands, &allowed));
     ExitCode::SUCCESS
 }

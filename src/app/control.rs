@@ -1,6 +1,7 @@
 //! The control thread: signals, ticks, reload, shutdown, and the home of console and HTTP.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Runtime};
@@ -66,7 +67,9 @@ impl Process {
 
     fn try_reload(&self) -> Result<(), LiveError> {
         let before = self.directory.shared.live_arc();
-        let config = config::reload(&self.options.config, &before.config)?;
+        let running = before.config.settings.conffile.as_deref();
+        let file = running.map_or(self.options.config.as_path(), Path::new);
+        let config = config::reload(file, &before.config)?;
         for warning in &config.warnings {
             log::warn!("{warning}");
         }

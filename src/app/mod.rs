@@ -4,9 +4,11 @@
 //! start.rs    the order of the boot          live.rs     files to what a reload replaces
 //! accept.rs   listeners to lanes             control.rs  signals, ticks, reload, shutdown
 //! balance.rs  which lane runs a client       check.rs    --check
+//! ask.rs      what --check asks the servers
 //! ```
 
 mod accept;
+mod ask;
 mod balance;
 mod check;
 mod console;

@@ -1,5 +1,6 @@
 //! The order of the boot (see `daemon`'s head comment for the reasons).
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -60,7 +61,9 @@ fn boot(options: &RunOptions, log: &LogHandle) -> Result<(), Fatal> {
                 .into(),
         );
     }
-    let config = config::load(&options.config)?;
+    let mut config = config::load(&options.config)?;
+    let named = &mut config.settings.conffile;
+    named.get_or_insert_with(|| options.config.to_string_lossy().into_owned());
     for warning in &config.warnings {
         ::log::warn!("{warning}");
     }
@@ -90,7 +93,7 @@ fn serve(
     log: &LogHandle,
     pidfile: Option<&str>,
 ) -> Result<(), Fatal> {
-    let lanes = Lanes::start(config.own.lanes as usize)?;
+    let lanes = Lanes::start(lane_count(&config))?;
     let listeners = listen(&config)?;
     report_limits(&config, lanes.all().len())?;
     let live = live::build(config, None)?;
@@ -127,6 +130,14 @@ fn serve(
     drop(written);
     lanes.stop();
     Ok(())
+}
+
+/// `lanes`; 0 = the CPUs this process may use, its affinity and its cgroup's quota included.
+fn lane_count(config: &Config) -> usize {
+    match config.own.lanes {
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+        lanes => lanes as usize,
+    }
 }
 
 fn listen(config: &Config) -> Result<Vec<Listener>, Fatal> {

@@ -12,10 +12,11 @@ use tokio::task::JoinHandle;
 
 use crate::pool::{Directory, PooledServer};
 use crate::server;
+use crate::stats::slots::Identity;
 use crate::stats::{ClientSlot, ServerSlot};
 
-/// Longest one request to PostgreSQL may take.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// Longest the request of a client that vanished may take; nobody waits for it.
+const ABANDONED_LIMIT: Duration = Duration::from_secs(10);
 
 /// Clients by the key they were given.
 #[derive(Debug, Default)]
@@ -32,6 +33,15 @@ impl CancelKeys {
             Arc::clone(client)
         });
         is_new
+    }
+
+    /// Who the client of a key is, if it has a server to be cancelled.
+    pub fn linked(&self, key: u64) -> Option<Identity> {
+        let client = self.clients.get(&key)?;
+        client
+            .identity()
+            .filter(|_| client.server_id() != 0)
+            .cloned()
     }
 
     /// The client is gone.
@@ -73,7 +83,12 @@ async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {
     server.begin_cancel();
     let wanted = || client.server_id() == server_id;
     let request = send(directory, &server, wanted);
-    let _ = tokio::time::timeout(REQUEST_LIMIT, request).await;
+    let limit = directory.shared.live().config.settings.cancel_wait_timeout;
+    if limit.is_zero() {
+        request.await;
+    } else {
+        let _ = tokio::time::timeout(limit, request).await;
+    }
     if server.end_cancel() {
         let pool = directory.shared.pool(&server.database, &server.user);
         if let Some(pool) = pool {
@@ -105,7 +120,7 @@ pub(super) fn cancel_abandoned(directory: &Arc<Directory>, server: &PooledServer
     if let Some(lane) = lanes.get(server.lane) {
         lane.spawn(async move {
             let request = send(&directory, &slot, || true);
-            let _ = tokio::time::timeout(REQUEST_LIMIT, request).await;
+            let _ = tokio::time::timeout(ABANDONED_LIMIT, request).await;
         });
     }
 }

@@ -66,7 +66,9 @@ impl Goodbye {
         if settings.log_disconnections {
             log_closing(slot, &departure.reason);
         }
-        let frame = departure.error.as_ref().map(ClientError::to_frame);
+        let frame = departure.error.as_ref();
+        let precise = live.config.own.precise_sqlstates;
+        let frame = frame.map(|error| error.to_frame_as(precise));
         Self {
             frame: frame.filter(|_| !client.side.is_torn),
         }

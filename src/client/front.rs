@@ -16,7 +16,7 @@ use crate::net::{Endpoint, Stream};
 use crate::pool::Directory;
 use crate::stats::events::Event;
 use crate::stats::slots::Identity;
-use crate::stats::{ClientSlot, Count};
+use crate::stats::{ClientSlot, ClientState, Count};
 
 /// A console login, on its way to the control thread.
 pub struct ConsoleEntrant {
@@ -97,6 +97,10 @@ impl Front {
             Outcome::LoggedIn(entered) => self.logged_in(*entered),
             // libpq takes the end of the connection to mean that the cancel has gone through.
             Outcome::Cancel { key, gate, stream } => {
+                if let Some(who) = key.and_then(|key| gate.cancel_keys.linked(key)) {
+                    gate.slot.identify(who);
+                    gate.slot.set_state(ClientState::ActiveCancel);
+                }
                 if let Some(done) = key.and_then(|k| gate.cancel_keys.cancel(k, &gate.directory)) {
                     let _ = done.await;
                 }
@@ -189,9 +193,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
     if let Some(lane) = shared.lanes.get(lane) {
         lane.client_arrived();
     }
-    let query_timeout = pool.timeouts.load().query;
-    let timeouts =
-        ClientTimeouts::resolve(&live.config, &database.entry(), &who.user, query_timeout);
+    let timeouts = ClientTimeouts::resolve(&pool, &who.user);
     let settings = &live.config.settings;
     let (max_packet, no_simple_query) = (settings.max_packet_size, settings.disable_pqexec);
     drop(live);

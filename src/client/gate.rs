@@ -11,7 +11,9 @@ use crate::config::{CONSOLE_DATABASE, Config, Secret};
 use crate::error::ClientError;
 use crate::net::tls::ClientTls;
 use crate::pool::{ClientPermit, Database, Directory, Live, ProcessState, Welcome};
-use crate::stats::ClientSlot;
+use crate::stats::clock::now_us;
+use crate::stats::slots::Identity;
+use crate::stats::{ClientSlot, ClientState};
 
 /// One connection that is logging in, and its place in the limits.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl Gate for DirectoryGate {
         }
     }
 
-    fn admit(&self, is_console: bool) -> Result<(), ClientError> {
+    fn admit(&mut self, is_console: bool) -> Result<(), ClientError> {
         let shared = &self.directory.shared;
         let limit = shared.live().config.settings.max_client_conn as usize;
         if is_console {
@@ -83,7 +85,7 @@ impl Gate for DirectoryGate {
             ProcessState::WaitForServers | ProcessState::WaitForClients => {
                 Err(ClientError::pooler_shutting_down())
             }
-            _ if shared.client_caps.total() > limit => Err(ClientError::max_client_conn()),
+            _ if !self.permit.fits(limit) => Err(ClientError::max_client_conn()),
             _ => Ok(()),
         }
     }
@@ -138,7 +140,23 @@ impl Gate for DirectoryGate {
         user: &Arc<str>,
     ) -> impl Future<Output = Result<Arc<Welcome>, ClientError>> + Send {
         let pool = self.directory.pool(database, user);
-        async move { pool.welcome().await }
+        let slot = Arc::clone(&self.slot);
+        if let Some(who) = &self.who {
+            slot.identify(Identity {
+                database: Arc::clone(&who.database),
+                user: Arc::clone(&who.user),
+                tls: who.tls.clone(),
+            });
+        }
+        async move {
+            // It has proved who it is: it waits in the pool like any other.
+            slot.set_state(ClientState::Waiting);
+            slot.set_waiting_since_us(now_us());
+            let welcome = pool.welcome().await;
+            slot.set_state(ClientState::Login);
+            slot.set_waiting_since_us(0);
+            welcome
+        }
     }
 
     fn register_cancel_key(&mut self, key: u64) -> bool {

@@ -225,7 +225,8 @@ impl<G: Gate> Login<G> {
             _ => {}
         }
         if let (Some(error), Some(stream)) = (&error, stream) {
-            self.out.extend_from_slice(&error.to_frame());
+            let precise = live.config().own.precise_sqlstates;
+            self.out.extend_from_slice(&error.to_frame_as(precise));
             let _ = tokio::time::timeout(LAST_WRITE, say_goodbye(stream, &self.out)).await;
         }
         let gate = self.gate;

@@ -98,6 +98,7 @@ impl Client {
     /// HOT. Waits for a message that needs a server. Cancel safe.
     async fn next_request(&mut self) -> Next {
         self.side.slot.set_state(ClientState::Idle);
+        self.follow_reload();
         if self.timeouts.idle != NEVER {
             let deadline = now_us().saturating_add(self.timeouts.idle);
             self.side.slot.set_deadline_us(deadline);
@@ -107,6 +108,16 @@ impl Client {
             self.side.slot.set_deadline_us(NEVER);
         }
         next
+    }
+
+    /// HOT. Takes over timeouts that a reload has changed; true when it has.
+    fn follow_reload(&mut self) -> bool {
+        if self.timeouts.reload == self.directory.shared.reloads() {
+            return false;
+        }
+        let login = self.side.slot.identity().map(|who| Arc::clone(&who.user));
+        self.timeouts = ClientTimeouts::resolve(&self.side.pool, &login.unwrap_or_default());
+        true
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
@@ -139,7 +150,13 @@ impl Client {
     }
 
     /// Nothing to do: too long already, or on too full a lane?
-    fn poll_parked(&self) -> Poll<Next> {
+    fn poll_parked(&mut self) -> Poll<Next> {
+        if self.follow_reload() {
+            // Idle since its last request, or since its login.
+            let slot = &self.side.slot;
+            let since = slot.request_us().max(slot.connected_us);
+            slot.set_deadline_us(since.saturating_add(self.timeouts.idle));
+        }
         if self.timeouts.idle != NEVER && self.side.slot.deadline_us() < now_us() {
             let error = ClientError::client_idle_timeout();
             return Poll::Ready(Next::Leave(Departure::error(error)));
@@ -238,6 +255,9 @@ impl Client {
                 self.side
                     .outbound
                     .insert_parsed(super::close::queued_notice());
+            }
+            if self.follow_reload() {
+                slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
             }
             if let Some(error) = self.timeouts.overdue_in_queue(since) {
                 return Poll::Ready(Err(Departure::error(error)));

@@ -1,9 +1,10 @@
-//! Timeouts of a client that has no server, resolved once at login: user, then database, then global.
+//! Timeouts of a client that has no server: user, then database, then global. Resolved at login and
+//! again after each reload, which a client notices by one number when it is next idle or woken.
 
 use std::time::Duration;
 
-use crate::config::{Config, DatabaseConfig};
 use crate::error::ClientError;
+use crate::pool::Pool;
 use crate::stats::clock::{as_us, now_us};
 use crate::stats::slots::NEVER;
 
@@ -18,17 +19,25 @@ pub struct ClientTimeouts {
     pub query: u64,
     /// query_wait_notify.
     pub notify: u64,
+    /// The reload that these values are of.
+    pub reload: u64,
 }
 
 impl ClientTimeouts {
-    /// What holds for a login user in a database; `query` comes from the pool.
-    pub fn resolve(config: &Config, database: &DatabaseConfig, login: &str, query: u64) -> Self {
+    /// What holds now for a login user of a pool.
+    pub fn resolve(pool: &Pool, login: &str) -> Self {
+        // Before the values: a reload in between is then noticed, not missed.
+        let reload = pool.shared.reloads();
+        let live = pool.shared.live();
+        let (config, database) = (&live.config, &pool.database.entry());
+        let query = pool.timeouts.load().query;
         let or_never = |time: Duration| if time.is_zero() { NEVER } else { as_us(time) };
         Self {
             idle: or_never(config.client_idle_timeout(login)),
             queue: or_never(config.query_wait_timeout(database, login)),
             query,
             notify: or_never(config.settings.query_wait_notify),
+            reload,
         }
     }
 

@@ -38,7 +38,7 @@ registry! {
         "How clients prove who they are; md5 switches to SCRAM for a SCRAM secret.";
     auth_user: OptText = None, Live, Protects(&[]),
         "User whose connections run auth_query for names that are not in auth_file.";
-    autodb_idle_timeout: Seconds = Some("3600"), Live, NO_EFFECT_YET,
+    autodb_idle_timeout: Seconds = Some("3600"), Live, EFFECTIVE,
         "Drops a database made from the * line, with its statistics, after this long unused; 0 = never.";
     cancel_wait_timeout: Seconds = Some("10"), Live, EFFECTIVE,
         "Drops a cancel request that has waited this long for a connection; 0 = never.";

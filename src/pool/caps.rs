@@ -145,6 +145,7 @@ impl ClientCaps {
         self.total.fetch_add(1, Relaxed);
         ClientPermit {
             caps: Arc::clone(self),
+            counts: true,
             named: None,
         }
     }
@@ -174,10 +175,21 @@ impl ClientCaps {
 #[derive(Debug)]
 pub struct ClientPermit {
     caps: Arc<ClientCaps>,
+    /// It is part of the total.
+    counts: bool,
     named: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl ClientPermit {
+    /// Whether no more than `limit` sockets are there. If not, this place is given back in the same
+    /// step: of a burst over several lanes exactly the surplus is refused.
+    pub fn fits(&mut self, limit: usize) -> bool {
+        let surplus = |total| (total > limit).then(|| total - 1);
+        let total = &self.caps.total;
+        self.counts = total.fetch_update(Relaxed, Relaxed, surplus).is_err();
+        self.counts
+    }
+
     /// Counts the client for its database and user, unless one is full (0 is no limit). Evaluated
     /// before the password, as PgBouncer does.
     ///
@@ -205,7 +217,9 @@ impl ClientPermit {
 
 impl Drop for ClientPermit {
     fn drop(&mut self) {
-        self.caps.total.fetch_sub(1, Relaxed);
+        if self.counts {
+            self.caps.total.fetch_sub(1, Relaxed);
+        }
         if let Some((database, user)) = self.named.take() {
             let mut named = self.caps.named();
             lower(&mut named.0, &database);

@@ -1,7 +1,10 @@
 //! Databases, users and pools by name, and the snapshot of the configuration they follow.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::{ArcSwap, Guard};
@@ -65,6 +68,7 @@ pub struct Shared {
     /// Snapshots behind the `avg_*` columns.
     pub averages: Averages,
     live: ArcSwap<Live>,
+    reloads: AtomicU64,
     pools: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Pool>>>,
 }
 
@@ -96,6 +100,7 @@ impl Shared {
             console_counters: LaneCounters::default(),
             averages: Averages::default(),
             live: ArcSwap::from_pointee(new.live),
+            reloads: AtomicU64::new(0),
             pools: RwLock::default(),
         })
     }
@@ -108,6 +113,12 @@ impl Shared {
     /// The configuration in force, to keep.
     pub fn live_arc(&self) -> Arc<Live> {
         self.live.load_full()
+    }
+
+    /// HOT. How often the configuration has been replaced: who keeps values of it compares this.
+    #[inline]
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Acquire)
     }
 
     /// The pool of a database and a pool user.
@@ -348,6 +359,9 @@ impl Directory {
             pool.set_limits(Limits::resolve(&live.config, &entry, &pool.user));
         }
         self.open_forced_pools();
+        self.shared.reloads.fetch_add(1, Release);
+        // Timeouts hold for clients that are waiting now, too.
+        self.shared.registry.each_client(|client| client.wake());
     }
 
     fn update(&self, database: &Arc<Database>, entry: &DatabaseConfig, tls_changed: bool) {

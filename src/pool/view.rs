@@ -91,7 +91,11 @@ impl PoolRow {
             ClientState::Login => {}
             ClientState::Waiting => self.cl_waiting += 1,
             ClientState::WaitingCancel => self.cl_waiting_cancel_req += 1,
-            ClientState::ActiveCancel => self.cl_active_cancel_req += 1,
+            // Each is carried by a server connection of its own.
+            ClientState::ActiveCancel => {
+                self.cl_active_cancel_req += 1;
+                self.sv_active_cancel += 1;
+            }
             ClientState::Idle | ClientState::Active | ClientState::IdleInTransaction => {
                 self.cl_active += 1;
             }
@@ -235,6 +239,10 @@ fn count_client(rows: &mut Rows, forced: &HashMap<Arc<str>, Option<String>>, cli
     };
     if let Some(row) = rows.get_mut(&(Arc::clone(&identity.database), user)) {
         row.count_client(client.state());
+        if client.state() == ClientState::Waiting && client.waiting_since_us() > 0 {
+            let waited = now_us().saturating_sub(client.waiting_since_us());
+            row.max_wait_us = row.max_wait_us.max(waited);
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl ServerState {
 }
 
 /// What is known of a client after its startup packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// Database as the client named it.
     pub database: Arc<str>,

@@ -80,7 +80,7 @@ pub trait Gate: Send + Sync {
 
     /// Is there room under `max_client_conn`, and is the process not shutting down? The console
     /// is exempt from the first.
-    fn admit(&self, is_console: bool) -> Result<(), ClientError>;
+    fn admit(&mut self, is_console: bool) -> Result<(), ClientError>;
     /// Finds a database, making it from `*` if it must.
     fn find_database(&self, name: &str) -> Option<Self::Database>;
     /// `user=` of the database.

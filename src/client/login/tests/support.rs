@@ -104,7 +104,7 @@ impl Gate for TestGate {
     fn log_prefix(&self) -> String {
         "C-0x1: ".to_owned()
     }
-    fn admit(&self, is_console: bool) -> Result<(), ClientError> {
+    fn admit(&mut self, is_console: bool) -> Result<(), ClientError> {
         if self.book.is_full.load(Relaxed) && !is_console {
             return Err(ClientError::max_client_conn());
         }
