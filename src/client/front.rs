@@ -145,7 +145,7 @@ impl Front {
             }
             Target::Database(_) => {
                 if let Some(client) = to_client(entered) {
-                    serve::start(client);
+                    serve::start(Box::new(client));
                 }
             }
             Target::Unknown => {}

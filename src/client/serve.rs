@@ -49,15 +49,16 @@ enum Next {
     Leave(Departure),
 }
 
-/// Starts (or goes on with) a client on a lane.
-pub fn start(client: Client) {
+/// Starts (or goes on with) a client on a lane. Boxed, because a value that is held across awaits
+/// costs its size several times over in the task of every idle client.
+pub fn start(client: Box<Client>) {
     let lanes = &client.directory.shared.lanes;
     if let Some(lane) = lanes.get(client.side.lane).cloned() {
         lane.spawn(serve(client));
     }
 }
 
-async fn serve(mut client: Client) {
+async fn serve(mut client: Box<Client>) {
     if client.side.stream.attach().is_err() {
         return;
     }
@@ -73,10 +74,10 @@ async fn serve(mut client: Client) {
                 Some(client) => return start(client),
                 None => return,
             },
-            Next::Leave(departure) => return client.leave(departure).await,
+            Next::Leave(departure) => return Box::pin(client.leave(departure)).await,
         }
         if let Err(departure) = client.one_link().await {
-            return client.leave(departure).await;
+            return Box::pin(client.leave(departure)).await;
         }
     }
 }
@@ -345,7 +346,7 @@ impl Client {
     }
 
     /// Takes the client to another lane; `None` when its socket cannot be moved.
-    fn change_lane(mut self) -> Option<Self> {
+    fn change_lane(mut self: Box<Self>) -> Option<Box<Self>> {
         let lanes = &self.directory.shared.lanes;
         let target = lanes
             .iter()
@@ -360,7 +361,7 @@ impl Client {
     }
 
     /// Last words, then the end.
-    async fn leave(mut self, departure: Departure) {
+    async fn leave(mut self: Box<Self>, departure: Departure) {
         let goodbye = Goodbye::of(&self, &departure);
         if let Some(frame) = goodbye.frame {
             let write = async {
@@ -380,5 +381,22 @@ impl Drop for Client {
         if let Some(lane) = shared.lanes.get(self.side.lane) {
             lane.client_left();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The aim is 2 kB of memory per idle client, everything included.
+    #[test]
+    fn an_idle_client_is_small() {
+        fn size_of_future<F, A>(_: impl Fn(A) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        let task = size_of_future(serve);
+        let client = std::mem::size_of::<Client>();
+        assert!(task <= 768, "the task of a client has {task} bytes");
+        assert!(client <= 384, "a client has {client} bytes");
     }
 }

@@ -364,6 +364,9 @@ impl<'a> Link<'a> {
 /// Cancel safe: what was sent is marked as sent.
 pub async fn flush(client: &mut ClientSide) -> Result<(), &'static str> {
     poll_fn(|cx| {
+        if client.slot.has_order() {
+            return Poll::Ready(Err("admin forced disconnect"));
+        }
         while !client.outbound.unsent().is_empty() {
             match ready!(client.stream.poll_write(cx, client.outbound.unsent())) {
                 Ok(n) if n > 0 => client.outbound.sent(n),
