@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
@@ -23,6 +24,9 @@ use crate::pool::{Directory, ProcessState, TICK};
 
 /// Ticks between two purges of the statement dictionary: about ten seconds.
 const PURGE_EVERY: u32 = 30;
+
+/// How soon a changed stats_period is noticed.
+const STATS_LOOK: Duration = Duration::from_secs(1);
 
 /// What the control thread is made of.
 pub struct NewControl {
@@ -263,9 +267,15 @@ async fn serve_http(process: Arc<Process>) {
 
 /// Every stats_period: the averages' snapshot, the log line, systemd's status.
 async fn report_stats(process: Arc<Process>) {
+    let mut last = Instant::now();
     loop {
         let period = process.directory.shared.live().config.settings.stats_period;
-        tokio::time::sleep(period).await;
+        let rest = period.saturating_sub(last.elapsed());
+        if !rest.is_zero() {
+            tokio::time::sleep(rest.min(STATS_LOOK)).await;
+            continue;
+        }
+        last = Instant::now();
         let text = tick_stats(&process.directory);
         process.notifier.status(&text);
         if process.directory.shared.live().config.settings.log_stats {

@@ -206,3 +206,42 @@ fn the_unix_socket_has_its_mode_and_group() {
     let path = bouncer.dir().join(format!(".s.PGSQL.{}", bouncer.port));
     assert_eq!(std::fs::metadata(path).unwrap().mode() & 0o777, 0o750);
 }
+
+#[test]
+fn a_changed_stats_period_holds_at_once() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared()).set("stats_period", 600).start();
+    bouncer.show("set stats_period = 1");
+    assert_soon!(bouncer.logged("stats: ") > 1, "a line a second");
+}
+
+#[test]
+fn the_service_manager_hears_of_start_reload_and_end() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixDatagram;
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared());
+    let path = bouncer.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let heard = || {
+        let mut text = [0; 4096];
+        let length = manager.recv(&mut text).expect("a word in time");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let bouncer = bouncer
+        .set("stats_period", 1)
+        .environment("NOTIFY_SOCKET", &path.display().to_string())
+        .start();
+    assert_eq!(heard(), "READY=1\n");
+    assert!(heard().starts_with("STATUS=stats: "));
+    let until = |wanted: &str| (0..20).any(|_| heard().starts_with(wanted));
+    bouncer.show("reload");
+    assert!(until("RELOADING=1\nMONOTONIC_USEC="));
+    assert!(until("READY=1\n"));
+    bouncer.signal(libc::SIGTERM);
+    assert!(until("STOPPING=1\n"));
+}
