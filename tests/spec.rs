@@ -71,3 +71,6 @@ mod descriptors;
 // Settings with one visible effect each.
 #[path = "spec/settings.rs"]
 mod settings;
+// Nothing spins: whoever waits costs no CPU.
+#[path = "spec/quiet.rs"]
+mod quiet;

@@ -49,7 +49,8 @@ pub fn all() -> Vec<Workload> {
     let mut all = Vec::new();
     for protocol in ["simple", "extended", "prepared"] {
         for clients in [1, 16, 64, 256] {
-            let title = format!("-S -M {protocol}, {clients} clients");
+            let plural = if clients == 1 { "" } else { "s" };
+            let title = format!("-S -M {protocol}, {clients} client{plural}");
             let mut one = plain(
                 format!("{protocol}{clients}"),
                 title,

@@ -1,8 +1,8 @@
 //! Cancel requests reach exactly the right backend, or none (surface 6.5).
 
 use crate::assert_soon;
-use crate::support::frames::cancel;
-use crate::support::{Bouncer, Pg, RawClient, Running};
+use crate::support::frames::{cancel, copy_data, query};
+use crate::support::{Authority, Bouncer, Pg, RawClient, Running, client_config};
 use std::time::{Duration, Instant};
 
 fn sleeps(pg: &Pg, database: &str) -> usize {
@@ -188,4 +188,58 @@ fn bystander(
             assert_eq!(client.one(&sql), format!("bystander {n}"));
         }
     })
+}
+
+#[test]
+fn cancel_works_in_plain_and_in_tls_where_tls_is_required() {
+    let (pg, authority) = (Pg::shared(), Authority::new("ca"));
+    let database = pg.database();
+    let new = Bouncer::new(pg);
+    let (cert, key) = authority.sign("localhost");
+    let (cert, key) = (new.file("server.crt", &cert), new.file("server.key", &key));
+    let bouncer = new
+        .set("client_tls_sslmode", "require")
+        .set("client_tls_cert_file", cert)
+        .set("client_tls_key_file", key)
+        .start();
+    let login = bouncer
+        .login()
+        .database(&database)
+        .tls(client_config(None, None));
+    for over_tls in [false, true] {
+        let client = login.connect();
+        let stop = if over_tls {
+            client.tls_canceller()
+        } else {
+            client.canceller()
+        };
+        let client = client.spawn("select pg_sleep(60)");
+        assert_soon!(sleeps(pg, &database) == 1, "it sleeps");
+        stop();
+        let (_, reply) = client.join().expect("the client lives");
+        assert_eq!(reply.error().sqlstate(), "57014", "over TLS: {over_tls}");
+    }
+}
+
+#[test]
+fn a_copy_can_be_cancelled() {
+    let (pg, database, bouncer) = setup(1);
+    let mut client = bouncer.client_of(&database);
+    client.ok("create table t (x text)");
+    let stop = client.canceller();
+    client.put(&query(
+        "copy (select repeat('c', 100), pg_sleep(0.01) from generate_series(1, 100000)) to stdout",
+    ));
+    client.until(b'H');
+    stop();
+    assert_eq!(client.until_ready().error().sqlstate(), "57014");
+    client.put(&query("copy t from stdin"));
+    client.until(b'G');
+    stop();
+    // PostgreSQL looks for it when the next piece of data has come.
+    client.put(&copy_data(b"one more line\n"));
+    let reply = client.until_ready();
+    assert_eq!(reply.error().sqlstate(), "57014");
+    assert_eq!(client.one("select 'fine'"), "fine");
+    assert!(pg.backends(&database) <= 1);
 }

@@ -2,7 +2,7 @@
 //! another's rows, settings, errors, notices or prepared statements.
 
 use crate::support::frames::{parse, run_prepared, sync};
-use crate::support::{Bouncer, Pg, RawClient, Running};
+use crate::support::{Authority, Bouncer, Login, Pg, RawClient, Running, client_config};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,11 +26,11 @@ struct Person {
 }
 
 impl Person {
-    fn new(bouncer: &Running, n: usize) -> Self {
+    fn new(login: &Login, n: usize) -> Self {
         let (zone, style) = (ZONES[n % ZONES.len()], STYLES[n % STYLES.len()]);
         let name = format!("person-{n}");
-        let mut client = bouncer
-            .login()
+        let mut client = login
+            .clone()
             .parameter("application_name", &name)
             .parameter("TimeZone", zone)
             .parameter("DateStyle", style)
@@ -122,11 +122,18 @@ impl Person {
 }
 
 fn crowd(bouncer: &Running, people: usize, seconds: u64) {
+    crowd_by(&bouncer.login(), people, || {
+        std::thread::sleep(Duration::from_secs(seconds))
+    });
+}
+
+/// A crowd that lives while `meanwhile` runs.
+fn crowd_by(login: &Login, people: usize, meanwhile: impl FnOnce()) {
     let stop = Arc::new(AtomicBool::new(false));
     let steps = Arc::new(AtomicU64::new(0));
     let all: Vec<_> = (0..people)
         .map(|n| {
-            let mut person = Person::new(bouncer, n);
+            let mut person = Person::new(login, n);
             let (stop, steps) = (stop.clone(), steps.clone());
             std::thread::spawn(move || {
                 let mut step = n;
@@ -138,7 +145,7 @@ fn crowd(bouncer: &Running, people: usize, seconds: u64) {
             })
         })
         .collect();
-    std::thread::sleep(Duration::from_secs(seconds));
+    meanwhile();
     stop.store(true, Ordering::Relaxed);
     all.into_iter()
         .for_each(|person| person.join().expect("nobody saw another's things"));
@@ -245,4 +252,59 @@ fn transfers_between_accounts_add_up() {
         .into_iter()
         .for_each(|mover| mover.join().expect("every transfer was answered"));
     assert_eq!(setup.one("select sum(balance) from account"), "20000");
+}
+
+#[test]
+fn a_crowd_never_mixes_over_tls_on_both_sides() {
+    let authority = Authority::new("both");
+    let pg = Pg::with_tls(&authority);
+    let new = Bouncer::new(&pg)
+        .pool_size(2)
+        .own("lanes", 3)
+        .set("server_tls_sslmode", "require");
+    let (cert, key) = authority.sign("localhost");
+    let (cert, key) = (new.file("server.crt", &cert), new.file("server.key", &key));
+    let bouncer = new
+        .set("client_tls_sslmode", "require")
+        .set("client_tls_cert_file", cert)
+        .set("client_tls_key_file", key)
+        .start();
+    let login = bouncer
+        .login()
+        .tls(client_config(Some(&authority.pem), None));
+    crowd_by(&login, 12, || std::thread::sleep(Duration::from_secs(4)));
+}
+
+#[test]
+fn a_crowd_notices_nothing_while_servers_are_replaced_and_settings_reloaded() {
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(3)
+        .own("lanes", 2)
+        .set("server_lifetime", 1)
+        .start();
+    crowd_by(&bouncer.login(), 12, || {
+        for round in 0..12 {
+            match round % 4 {
+                0 => drop(bouncer.show("reconnect")),
+                1 => bouncer.reload(|ini| ini.pool_size(2 + round % 3)),
+                2 => bouncer.reload(|ini| ini.set("server_round_robin", round % 2)),
+                _ => {
+                    bouncer.show("pause");
+                    std::thread::sleep(Duration::from_millis(100));
+                    bouncer.show("resume");
+                }
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+}
+
+#[test]
+fn a_crowd_of_sessions_never_mixes() {
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_mode("session")
+        .pool_size(12)
+        .own("lanes", 3)
+        .start();
+    crowd(&bouncer, 12, 3);
 }

@@ -613,3 +613,27 @@ fn a_disabled_database_refuses_new_logins_only() {
     bouncer.show("enable app");
     assert_eq!(bouncer.client().one("select 2"), "2");
 }
+
+#[test]
+fn a_client_may_send_everything_at_once() {
+    let bouncer = bouncer("trust").start();
+    let mut line = bouncer.login().open().unwrap();
+    line.put(&[bouncer.login().startup(), frames::query("select 'at once'")].concat());
+    line.until(b'Z');
+    assert_eq!(line.until_ready().one(), "at once");
+}
+
+#[test]
+fn a_login_may_arrive_byte_by_byte() {
+    let bouncer = bouncer("plain").start();
+    let mut line = bouncer.login().open().unwrap();
+    for byte in bouncer.login().startup() {
+        line.put(&[byte]);
+    }
+    line.until(b'R');
+    for byte in frames::password("app-secret") {
+        line.put(&[byte]);
+    }
+    assert!(line.until(b'Z').kinds.ends_with('Z'));
+    assert_eq!(line.one("select 1"), "1");
+}

@@ -445,16 +445,28 @@ impl RawClient {
         })
     }
 
-    /// How to send a CancelRequest for this client, from any thread.
-    pub fn canceller(&self) -> impl Fn() + Send + 'static {
+    /// How to send a CancelRequest for this client, from any thread, without TLS.
+    pub fn canceller(&self) -> Box<dyn Fn() + Send> {
+        self.cancel_by(false)
+    }
+
+    /// The same inside TLS, as libpq 17 does.
+    pub fn tls_canceller(&self) -> Box<dyn Fn() + Send> {
+        self.cancel_by(true)
+    }
+
+    fn cancel_by(&self, over_tls: bool) -> Box<dyn Fn() + Send> {
         let (login, key) = (self.login.clone(), self.key.clone());
-        move || {
+        Box::new(move || {
             let mut line = login.open().expect("connect for the cancel");
+            if over_tls {
+                line.encrypt().expect("TLS for the cancel");
+            }
             line.put(&frames::cancel(&key));
             let mut byte = [0];
             let got = line.read_some(&mut byte).unwrap_or(0);
             assert_eq!(got, 0, "a cancel request gets no answer");
-        }
+        })
     }
 
     /// True when nothing arrives for `pause`, and the connection stays open.
