@@ -24,6 +24,7 @@ needs:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --lib
 
 unit:
 	$(CARGO) test --lib --bins

@@ -108,7 +108,7 @@ fn serve(
     let control = Control::start(NewControl {
         directory: Arc::clone(&directory),
         options: options.clone(),
-        log: log.clone(),
+        log: *log,
         listening,
         balance: Arc::new(Balance::over(lanes.all().to_vec())),
         notifier: systemd::Notifier::from_env(),

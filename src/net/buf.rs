@@ -139,10 +139,12 @@ impl Buf {
         if self.data.len() >= capacity {
             return;
         }
-        let capacity = match capacity {
-            0..=SMALL => SMALL,
-            0..=LARGE => LARGE,
-            over => over.next_power_of_two(),
+        let capacity = if capacity <= SMALL {
+            SMALL
+        } else if capacity <= LARGE {
+            LARGE
+        } else {
+            capacity.next_power_of_two()
         };
         let mut larger = take(capacity);
         larger[..self.end - self.start].copy_from_slice(&self.data[self.start..self.end]);

@@ -132,11 +132,14 @@ fn lower(counts: &mut HashMap<Arc<str>, usize>, name: &Arc<str>) {
     }
 }
 
+/// Clients of each database, or of each login user.
+type CountByName = HashMap<Arc<str>, usize>;
+
 /// Clients in all, per database and per login user.
 #[derive(Debug, Default)]
 pub struct ClientCaps {
     total: AtomicUsize,
-    named: Mutex<(HashMap<Arc<str>, usize>, HashMap<Arc<str>, usize>)>,
+    named: Mutex<(CountByName, CountByName)>,
 }
 
 impl ClientCaps {
@@ -166,7 +169,7 @@ impl ClientCaps {
     }
 
     #[allow(clippy::type_complexity)]
-    fn named(&self) -> MutexGuard<'_, (HashMap<Arc<str>, usize>, HashMap<Arc<str>, usize>)> {
+    fn named(&self) -> MutexGuard<'_, (CountByName, CountByName)> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,6 +39,9 @@ pub struct Live {
     pub socket_options: SocketOptions,
 }
 
+/// Pools by database and pool user.
+type PoolsByName = BTreeMap<(Arc<str>, Arc<str>), Arc<Pool>>;
+
 /// What all pools and clients share.
 #[derive(Debug)]
 pub struct Shared {
@@ -69,7 +72,7 @@ pub struct Shared {
     pub averages: Averages,
     live: ArcSwap<Live>,
     reloads: AtomicU64,
-    pools: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Pool>>>,
+    pools: RwLock<PoolsByName>,
 }
 
 /// What `Shared` is made of besides what starts empty.

@@ -88,6 +88,8 @@ pub struct PoolFigures {
 pub(super) struct State {
     pub limits: Limits,
     lanes: Vec<LaneQueues>,
+    // Boxed like everywhere else: a server goes back to the stack without being copied.
+    #[allow(clippy::vec_box)]
     canceled: Vec<Box<PooledServer>>,
     waiting: usize,
     /// Servers of every state, the one logging in included.

@@ -47,7 +47,7 @@ pub(super) fn check_validity(certificate: &[u8], now: UnixTime) -> Result<(), Er
 /// Reads the fields; none where the bytes are not a certificate.
 pub(super) fn read(certificate: &[u8]) -> Option<Fields> {
     let mut outer = Reader(certificate);
-    let mut tbs = Reader(Reader(outer.expect(SEQUENCE)?).expect(SEQUENCE)?);
+    let mut tbs = Reader(Reader(outer.require(SEQUENCE)?).require(SEQUENCE)?);
     if tbs.0.first() == Some(&VERSION) {
         tbs.next()?;
     }
@@ -55,15 +55,15 @@ pub(super) fn read(certificate: &[u8]) -> Option<Fields> {
     for _ in 0..3 {
         tbs.next()?;
     }
-    let mut validity = Reader(tbs.expect(SEQUENCE)?);
+    let mut validity = Reader(tbs.require(SEQUENCE)?);
     let not_before = time(validity.next()?)?;
     let not_after = time(validity.next()?)?;
     let mut common_name = String::new();
-    let mut subject = Reader(tbs.expect(SEQUENCE)?);
+    let mut subject = Reader(tbs.require(SEQUENCE)?);
     while !subject.0.is_empty() {
-        let mut set = Reader(subject.expect(SET)?);
-        let mut attribute = Reader(set.expect(SEQUENCE)?);
-        if attribute.expect(OBJECT_ID)? == COMMON_NAME {
+        let mut set = Reader(subject.require(SET)?);
+        let mut attribute = Reader(set.require(SEQUENCE)?);
+        if attribute.require(OBJECT_ID)? == COMMON_NAME {
             common_name = String::from_utf8_lossy(attribute.next()?.1).into_owned();
         }
     }
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         Some((tag, content))
     }
 
-    fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
+    fn require(&mut self, wanted: u8) -> Option<&'a [u8]> {
         let (tag, content) = self.next()?;
         (tag == wanted).then_some(content)
     }
