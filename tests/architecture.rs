@@ -296,7 +296,7 @@ fn literal_or_comment(bytes: &[u8], at: usize) -> usize {
     if rest.starts_with(b"/*") {
         return at + find(rest, b"*/").map_or(rest.len(), |end| end + 2);
     }
-    if rest[0] == b'r' && !in_word || rest.starts_with(b"br") && !in_word {
+    if !in_word && (rest[0] == b'r' || rest.starts_with(b"br")) {
         let mark = at + if rest[0] == b'b' { 2 } else { 1 };
         let hashes = bytes[mark..].iter().take_while(|b| **b == b'#').count();
         if bytes.get(mark + hashes) == Some(&b'"') {
