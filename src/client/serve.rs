@@ -294,6 +294,8 @@ impl Client {
     }
 
     /// HOT. The server goes back, or is closed; an error means that the client leaves.
+    // The error is the client's end: it is moved once, and a box would cost more.
+    #[allow(clippy::result_large_err)]
     fn after_link(&mut self, parted: Parted) -> Result<(), Departure> {
         let Parted { end, server, at_us } = parted;
         match end {

@@ -20,7 +20,7 @@ pub struct Demand {
     pub pools: Option<u64>,
     /// Connections that ask about locks and health.
     pub sidecar: u64,
-    /// How the number of the pools comes about, one line per entry of [databases].
+    /// How the number of the pools comes about, one line per entry of `[databases]`.
     pub parts: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One entry of [databases] in the sum.
+/// One entry of `[databases]` in the sum.
 struct Part {
     line: String,
     /// Most connections of this entry; `None` = no setting bounds it.

@@ -57,7 +57,7 @@ pub enum Problem {
     /// A section that does not exist.
     #[error("unknown section [{0}]; accepted: pgbouncer, databases, users, peers, pgweir")]
     UnknownSection(String),
-    /// No [pgbouncer] anywhere.
+    /// No `[pgbouncer]` anywhere.
     #[error("main section missing: there is no [pgbouncer]")]
     NoMainSection,
     /// A key that does not exist.

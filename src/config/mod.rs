@@ -3,7 +3,7 @@
 //! Owns `Config`, the snapshot everybody reads behind an `Arc`, and the registry of settings.
 //! May read files; never the network, never another room. A load either gives a whole snapshot
 //! or every error with file and line, so that a reload cannot be half applied.
-//! Mirrors: `pgbouncer.ini` of PgBouncer 1.25.2, plus the section [pgweir].
+//! Mirrors: `pgbouncer.ini` of PgBouncer 1.25.2, plus the section `[pgweir]`.
 //!
 //! ```text
 //! ini.rs          lines to headers and pairs        value.rs, kinds.rs  text to typed values
@@ -63,17 +63,17 @@ pub const CONSOLE_DATABASE: &str = "pgbouncer";
 /// One consistent reading of the configuration. Replaced as a whole, never changed in place.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// [pgbouncer]
+    /// `[pgbouncer]`
     pub settings: Settings,
-    /// [pgweir]
+    /// `[pgweir]`
     pub own: OwnSettings,
-    /// [databases] without the `*` line.
+    /// `[databases]` without the `*` line.
     pub databases: BTreeMap<String, DatabaseConfig>,
-    /// The `*` line of [databases]: what any other name gets.
+    /// The `*` line of `[databases]`: what any other name gets.
     pub auto_database: Option<DatabaseConfig>,
-    /// [users]
+    /// `[users]`
     pub users: BTreeMap<String, UserConfig>,
-    /// [peers]
+    /// `[peers]`
     pub peers: BTreeMap<u32, PeerConfig>,
     /// To be logged once: traps, settings without effect, and the like.
     pub warnings: Vec<String>,

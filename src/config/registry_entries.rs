@@ -1,4 +1,4 @@
-//! The keys of the lines in [databases], [users] and [peers].
+//! The keys of the lines in `[databases]`, `[users]` and `[peers]`.
 //!
 //! Owns `DatabaseConfig`, `UserConfig`, `PeerConfig` and their tables. `None` means inherit.
 //! Mirrors: PgBouncer 1.25.2; its undocumented `application_name` and the alias `reserve_pool`
@@ -15,7 +15,7 @@ use super::value::{Kind, OptText, Sql, Text};
 pub const ALIASES: &[(&str, &str)] = &[("reserve_pool", "reserve_pool_size")];
 
 registry! {
-    /// One line of [databases]: where its servers are and what it overrides.
+    /// One line of `[databases]`: where its servers are and what it overrides.
     DatabaseConfig, DATABASE_KEYS {
     dbname: OptText = None, Live, EFFECTIVE,
         "Name of the database on the server; unset = the name of the line, for * the name asked for.";
@@ -64,7 +64,7 @@ registry! {
 }}
 
 registry! {
-    /// One line of [users]. Sizes and timeouts hold for the user of the pool (the forced user
+    /// One line of `[users]`. Sizes and timeouts hold for the user of the pool (the forced user
     /// where there is one), the others for the user who logs in.
     UserConfig, USER_KEYS {
     pool_mode: EntryMode = None, Live, EFFECTIVE,
@@ -90,7 +90,7 @@ registry! {
 }}
 
 registry! {
-    /// One line of [peers].
+    /// One line of `[peers]`.
     PeerConfig, PEER_KEYS {
     host: Text = Some(""), Live, NO_EFFECT_YET,
         "Where the peer listens; must be given.";

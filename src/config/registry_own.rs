@@ -1,4 +1,4 @@
-//! The settings of [pgweir]: what PgBouncer has no word for.
+//! The settings of `[pgweir]`: what PgBouncer has no word for.
 //!
 //! Owns `OwnSettings` and its table. They live in a second file that includes the untouched
 //! `pgbouncer.ini`, because PgBouncer refuses the section.
@@ -9,7 +9,7 @@ use super::registry::{Entry, Reload, default_of, registry};
 use super::value::{Count, Flag, Kind, Millis, Text, Words};
 
 registry! {
-    /// Our own settings: one field per key of [pgweir].
+    /// Our own settings: one field per key of `[pgweir]`.
     OwnSettings, OWN_SETTINGS {
     lanes: Count = Some("0"), Boot, EFFECTIVE,
         "Threads that carry clients; 0 = the CPUs this process may use, its cgroup's quota included. 1 = one core, as PgBouncer.";

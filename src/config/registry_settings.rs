@@ -1,4 +1,4 @@
-//! The settings of [pgbouncer]: all 100, in the order in which SHOW CONFIG lists them.
+//! The settings of `[pgbouncer]`: all 100, in the order in which SHOW CONFIG lists them.
 //!
 //! Owns `Settings` and its table. To add one: a row here, its effect in the room it belongs to,
 //! and a new `config/reference.ini` (see `reference.rs`).
@@ -16,14 +16,14 @@ use super::value::{
 const AUTH_QUERY: &str = "SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END FROM pg_authid WHERE rolname=$1 AND rolcanlogin";
 
 registry! {
-    /// The global settings: one field per key of [pgbouncer].
+    /// The global settings: one field per key of `[pgbouncer]`.
     Settings, SETTINGS {
     admin_users: Words = Some(""), Live, EFFECTIVE,
         "Names with full rights on the console, looked up at console login only.";
     application_name_add_host: Flag = Some("0"), Live, EFFECTIVE,
         "Adds \" - address:port\" of the client to the application_name it starts with.";
     auth_dbname: OptText = None, Live, NO_EFFECT_YET,
-        "Entry of [databases] in which auth_query runs; never the console's.";
+        "Name of the database in which auth_query runs; never the console's.";
     auth_file: OptPath = None, Live, EFFECTIVE,
         "File of names and secrets; read again on reload when it has changed.";
     auth_hba_file: Path = Some(""), Live, Protects(&[]),

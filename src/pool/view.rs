@@ -304,7 +304,7 @@ pub fn lists(directory: &Directory) -> Lists {
     }
 }
 
-/// Every user that SHOW USERS lists: auth_file, [users], forced users, auth_user, the console's.
+/// Every user that SHOW USERS lists: auth_file, `[users]`, forced users, auth_user, the console's.
 pub fn known_users(directory: &Directory) -> BTreeSet<String> {
     let live = directory.shared.live_arc();
     let mut users: BTreeSet<String> = live.userlist.entries.keys().cloned().collect();
