@@ -36,7 +36,7 @@ spec:
 
 demo: needs
 	$(CARGO) build --release --bin pgweir
-	@"$$(bash tests/tools/python.sh)" tests/tools/demo.py $(DURATION)
+	@PGWEIR_BIN="$${CARGO_TARGET_DIR:-target}/release/pgweir" "$$(bash tests/tools/python.sh)" tests/tools/demo.py $(DURATION)
 
 bench: needs
 	$(CARGO) bench --bench side_by_side -- $(BENCH)
