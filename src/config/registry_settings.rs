@@ -145,7 +145,7 @@ registry! {
     server_check_delay: Seconds = Some("30"), Live, EFFECTIVE,
         "A server idle for longer is checked with server_check_query before it is used; 0 = always.";
     server_check_query: Sql = Some("<empty>"), Live, EFFECTIVE,
-        "Check query; <empty> = an empty query, nothing = never check.";
+        "Check query; `<empty>` = an empty query, nothing = never check.";
     server_connect_timeout: Seconds = Some("15"), Live, EFFECTIVE,
         "Longest time to connect and log in to a server.";
     server_fast_close: Flag = Some("0"), Live, NO_EFFECT_YET,
