@@ -364,13 +364,15 @@ impl<'a> Link<'a> {
 /// Cancel safe: what was sent is marked as sent.
 pub async fn flush(client: &mut ClientSide) -> Result<(), &'static str> {
     poll_fn(|cx| {
-        if client.slot.has_order() {
-            return Poll::Ready(Err("admin forced disconnect"));
-        }
         while !client.outbound.unsent().is_empty() {
-            match ready!(client.stream.poll_write(cx, client.outbound.unsent())) {
-                Ok(n) if n > 0 => client.outbound.sent(n),
-                _ => return Poll::Ready(Err("client unexpected eof")),
+            match client.stream.poll_write(cx, client.outbound.unsent()) {
+                Poll::Ready(Ok(n)) if n > 0 => client.outbound.sent(n),
+                Poll::Ready(_) => return Poll::Ready(Err("client unexpected eof")),
+                // Only who does not read is given up: the others are still to be told why.
+                Poll::Pending if client.slot.has_order() => {
+                    return Poll::Ready(Err("admin forced disconnect"));
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
         if client.stream.is_tls() && ready!(client.stream.poll_flush(cx)).is_err() {
