@@ -74,3 +74,9 @@ mod settings;
 // Nothing spins: whoever waits costs no CPU.
 #[path = "spec/quiet.rs"]
 mod quiet;
+// Corners of the protocol: half frames, goodbyes in the middle, statements undone by errors.
+#[path = "spec/edges.rs"]
+mod edges;
+// Corners of the pool: counts, queues, removal.
+#[path = "spec/pool_edges.rs"]
+mod pool_edges;

@@ -337,6 +337,9 @@ impl Client {
             Some("idle_transaction_timeout") => "idle transaction timeout",
             Some("transaction_timeout") => "transaction timeout",
             Some("database_removed") => "database removed",
+            _ if server.is_cut && server.status == Status::Idle && server.pending.is_empty() => {
+                "client disconnect before everything was sent to the server"
+            }
             _ if server.pending.is_empty() => "client disconnect while server was not ready",
             _ => "client disconnected with query in progress",
         };

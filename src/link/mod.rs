@@ -184,12 +184,23 @@ impl<'a> Link<'a> {
         let end = poll_fn(|cx| self.poll(cx)).await;
         self.timing.end(self.client);
         self.client.is_torn = self.out_frame > 0 && !self.swallows_frame;
+        self.server.is_cut |= self.is_cut();
         self.client.slot.set_server_id(0);
         Parted {
             end,
             server: self.server,
             at_us: self.timing.now(),
         }
+    }
+
+    /// Whether the server is left inside a frame, or is not there any more.
+    fn is_cut(&self) -> bool {
+        self.in_frame > 0
+            || self.out_frame > 0
+            || !self.client.inbound.unsent().is_empty()
+            || !self.client.outbound.unparsed().is_empty()
+            || self.server_deaf
+            || self.server_ended
     }
 
     /// HOT. One turn.
@@ -214,6 +225,8 @@ impl<'a> Link<'a> {
         self.take_requests()?;
         loop {
             let requests = self.poll_requests(cx)?;
+            // The tail of a COPY that was refused is the last thing to go, and is not answered.
+            self.complete = requests > 0 && self.is_free() && self.holds_nothing_unparsed();
             let replies = self.poll_replies(cx)?;
             if self.complete {
                 return Err(End::Complete);
@@ -239,6 +252,10 @@ impl<'a> Link<'a> {
             }
         }
         if self.leaving || !self.client.inbound.has_space() {
+            return Ok(moved);
+        }
+        // Answers of ours cost the server nothing: only the client's reading holds them back.
+        if self.client.outbound.unsent().len() > LARGE {
             return Ok(moved);
         }
         let space = self.client.inbound.space();
@@ -353,6 +370,10 @@ impl<'a> Link<'a> {
         if self.server.stream.is_tls() {
             let _ = self.server.stream.poll_flush(cx);
         }
+    }
+
+    fn holds_nothing_unparsed(&self) -> bool {
+        self.client.inbound.unparsed().is_empty() && self.client.outbound.unparsed().is_empty()
     }
 
     fn mode(&self) -> PoolMode {

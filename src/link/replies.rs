@@ -93,6 +93,10 @@ impl Link<'_> {
             _ => {
                 let reply = self.server.pending.on_reply(header.tag);
                 self.pass_reply(header, reply);
+                // Nobody is there to send what the server now waits for.
+                if self.leaving && self.server.pending.in_copy() {
+                    return Err(End::ClientGone("client close request"));
+                }
             }
         }
         Ok(true)
@@ -147,7 +151,10 @@ impl Link<'_> {
             self.pass_reply(header, Reply::Swallow);
             return self.params_applied();
         }
-        if self.reset != Reset::None {
+        if self.mode() == PoolMode::Session {
+            // No next link would make it true.
+            self.reset = Reset::None;
+        } else if self.reset != Reset::None {
             self.restore_params();
         }
         self.reported = 0;
@@ -159,14 +166,14 @@ impl Link<'_> {
         if status != Status::Idle && self.mode() == PoolMode::Statement {
             return Err(End::Fatal(ClientError::transaction_in_statement_mode()));
         }
-        if self.leaving && self.server.pending.is_done() {
+        if self.leaving && !self.server.pending.awaits_ready() {
             return Err(End::ClientGone("client close request"));
         }
         Ok(())
     }
 
     /// HOT. Every request is answered, none is half sent, and the mode lets the server go.
-    fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.server.is_clean()
             && self.in_frame == 0
             && self.out_frame == 0

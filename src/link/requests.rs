@@ -80,9 +80,10 @@ impl Link<'_> {
         self.send(header);
     }
 
-    /// Terminate. Requests sent ahead of it are still carried out, as PostgreSQL would.
+    /// Terminate. Requests sent ahead of it are still carried out, as PostgreSQL would; what has no
+    /// Sync behind it would be rolled back there.
     fn on_terminate(&mut self) -> Result<bool, End> {
-        if self.server.pending.is_empty() {
+        if !self.server.pending.awaits_ready() {
             return Err(End::ClientGone("client close request"));
         }
         self.leaving = true;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
-use crate::server::pending::{Named, Request};
-use crate::session::prepared::Statement;
+use crate::server::pending::{Named, Request, Undo};
+use crate::session::prepared::{ClientStatements, Statement};
 use crate::stats::Count;
 use crate::wire::frame::{self, HEADER, Header};
 use crate::wire::frontend::{self, tag};
@@ -105,7 +105,9 @@ impl Link<'_> {
             let mut close = Vec::new();
             frontend::close_statement(&mut close, oldest.server_name.as_bytes());
             self.client.inbound.insert_parsed(&close);
-            self.server.pending.push_extended(Request::InjectedClose);
+            self.server
+                .pending
+                .push_extended(Request::InjectedClose(oldest));
         }
         let count = self.server.statements.len();
         self.server.slot.set_prepared(count);
@@ -246,28 +248,56 @@ impl Link<'_> {
 
     /// An error: statements that were on their way are not there after all.
     pub(super) fn undo(&mut self) {
-        let undone = self.server.pending.on_error();
-        for (named, was_sent) in undone.parses {
-            if was_sent {
-                self.server.statements.remove(named.statement.id);
-            }
-            if let Some(name) = named.client_name {
-                self.client.drop_statement(&name);
-            }
-        }
-        for named in undone.closes {
-            if let Some(name) = named.client_name {
-                self.client.keep_statement(&name, named.statement);
+        for step in self.server.pending.on_error() {
+            match step {
+                Undo::Parse(named) => {
+                    self.server.statements.remove(named.statement.id);
+                    self.free_name(named);
+                }
+                Undo::SkippedParse(named) => self.free_name(named),
+                Undo::Close(named) => {
+                    if let Some(name) = named.client_name {
+                        self.client.keep_statement(&name, named.statement);
+                    }
+                }
+                Undo::Eviction(statement) => self.server.statements.insert(statement),
             }
         }
     }
 
-    /// DEALLOCATE ALL or DISCARD ALL ran: neither side holds anything.
+    fn free_name(&mut self, named: Named) {
+        if let Some(name) = named.client_name {
+            self.client.drop_statement(&name);
+        }
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL ran: neither side holds anything but what comes behind it in
+    /// the same pipeline.
     pub(super) fn forget_statements(&mut self) {
-        self.server.statements.clear();
-        self.server.slot.set_prepared(0);
-        self.client.statements = None;
-        self.client.slot.set_prepared(0);
+        let server = &mut **self.server;
+        server.statements.clear();
+        let mut held = ClientStatements::default();
+        for request in server.pending.behind_first() {
+            match request {
+                Request::Parse(Some(named)) | Request::InjectedParse(named) => {
+                    server.statements.insert(Arc::clone(&named.statement));
+                    held.take(named.client_name.as_deref(), &named.statement);
+                }
+                Request::SkippedParse(named) => {
+                    held.take(named.client_name.as_deref(), &named.statement);
+                }
+                Request::SkippedClose(Some(named)) => {
+                    if let Some(name) = &named.client_name {
+                        held.remove(name);
+                    }
+                }
+                Request::InjectedClose(statement) => server.statements.remove(statement.id),
+                _ => {}
+            }
+        }
+        server.slot.set_prepared(server.statements.len());
+        self.client.slot.set_prepared(held.len());
+        self.client.statements = (!held.is_empty()).then(|| Box::new(held));
     }
 }
 

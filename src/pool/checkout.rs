@@ -105,6 +105,9 @@ impl Pool {
         client: &Arc<ClientSlot>,
         since_us: u64,
     ) -> Checkout {
+        if state.removed {
+            return Checkout::Refused(ClientError::database_removed());
+        }
         let only_login = state.total == usize::from(state.login);
         if let (true, Some(failure)) = (only_login, &state.failure) {
             return Checkout::Refused(ClientError::login_failing(&failure.text));

@@ -30,8 +30,13 @@ pub enum ControlError {
 
 impl Pool {
     /// Stops (or allows) giving servers to clients; idle servers close at once when stopping.
-    pub(super) fn set_paused(self: &Arc<Self>, paused: bool) {
+    /// `is_paused` is asked under the lock: whoever asks last has the last word.
+    pub(super) fn set_paused(self: &Arc<Self>, is_paused: impl Fn() -> bool) {
         let mut state = self.lock();
+        let paused = is_paused();
+        if state.paused == paused {
+            return;
+        }
         state.paused = paused;
         let closing = if paused {
             state.take_idle_where(|_| Some("pause mode"))
@@ -69,7 +74,12 @@ impl Pool {
         state.removed = true;
         let refused = state.refuse_all(&ClientError::database_removed());
         let closing = state.take_idle_where(|_| Some("database removed"));
+        // Nobody will find this pool by name when their cancels are finished.
+        let canceled = state.take_all_canceled();
         drop(state);
+        for server in canceled {
+            server.close("database removed");
+        }
         for waiter in refused {
             waiter.client.wake();
         }
@@ -151,15 +161,14 @@ impl Directory {
 
     /// Brings every pool's flag in line with the process and its database.
     pub(super) fn apply_pauses(&self) {
-        let all = matches!(
-            self.state(),
-            ProcessState::Paused | ProcessState::WaitForServers
-        );
         for pool in self.shared.pools() {
-            let paused = all || pool.database.paused.load(Relaxed);
-            if pool.lock().paused != paused {
-                pool.set_paused(paused);
-            }
+            pool.set_paused(|| {
+                let all = matches!(
+                    self.state(),
+                    ProcessState::Paused | ProcessState::WaitForServers
+                );
+                all || pool.database.paused.load(Relaxed)
+            });
         }
     }
 

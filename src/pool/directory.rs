@@ -310,19 +310,33 @@ impl Directory {
         let shared = &self.shared;
         {
             let pools = shared.pools.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(pool) = pools.get(&key) {
+            if let Some(pool) = pools.get(&key)
+                && Arc::ptr_eq(&pool.database, database)
+            {
                 return Arc::clone(pool);
             }
         }
         let limits = Limits::resolve(&shared.live().config, &database.entry(), &user);
+        let make = || Pool::with_limits(Arc::clone(shared), Arc::clone(database), user, limits);
         let mut pools = shared.pools.write().unwrap_or_else(PoisonError::into_inner);
-        let pool = pools.entry(key).or_insert_with(|| {
-            Pool::with_limits(Arc::clone(shared), Arc::clone(database), user, limits)
-        });
-        let pool = Arc::clone(pool);
+        // RACE: a reload may have removed the database since the caller found it. It leaves the
+        // databases before its pools go, so that under this lock either it is seen to be gone or
+        // the removal is still to come and finds the new pool.
+        if !self.is_current(database) {
+            drop(pools);
+            let pool = make();
+            pool.remove();
+            return pool;
+        }
+        let pool = Arc::clone(pools.entry(key).or_insert_with(make));
         drop(pools);
         self.apply_pauses();
         pool
+    }
+
+    fn is_current(&self, database: &Arc<Database>) -> bool {
+        self.known(&database.name)
+            .is_some_and(|known| Arc::ptr_eq(&known, database))
     }
 
     /// Pools of forced users exist before anybody connects: they are filled to min_pool_size.

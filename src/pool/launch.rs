@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::caps::{Blocked, Permit};
 use super::pooled::PooledServer;
+use super::release::within;
 use super::state::{Failure, Placed, State};
 use super::{Pool, target};
 use crate::config::LoadBalance;
 use crate::error::ClientError;
-use crate::server::{Fresh, OpenError, Server, open};
+use crate::server::{Fresh, OpenError, OwnQueryError, Server, open};
 use crate::session::params::Params;
 use crate::stats::ServerSlot;
 use crate::stats::clock::now_us;
@@ -31,6 +32,8 @@ pub struct Welcome {
 pub(super) enum Allowance {
     Normal,
     Reserve,
+    /// Up to min_pool_size, for nobody yet: takes no server from another pool.
+    Filling,
 }
 
 impl State {
@@ -41,7 +44,7 @@ impl State {
         }
         let has_demand = self.waiting() > 0 || !self.welcome_waiters.is_empty();
         let below = self.limits.size == 0 || self.total < self.limits.size;
-        if has_demand && (below || self.welcome.is_none()) {
+        if has_demand && below {
             return Some(Allowance::Normal);
         }
         if has_demand && self.reserve_is_open(now) {
@@ -87,11 +90,17 @@ impl Pool {
     /// Launches one when `wants` says so, both before and after the caps were asked.
     pub(super) fn launch_when(self: &Arc<Self>, wants: impl Fn(&State, u64) -> Option<Allowance>) {
         let now = now_us();
-        if wants(&self.lock(), now).is_none() {
+        let Some(wanted) = wants(&self.lock(), now) else {
             return;
-        }
-        let Some(permit) = self.permit() else {
-            self.shared.caps.remember_blocked(self);
+        };
+        let permit = match wanted {
+            Allowance::Filling => self.acquire().ok(),
+            Allowance::Normal | Allowance::Reserve => self.permit(),
+        };
+        let Some(permit) = permit else {
+            if wanted != Allowance::Filling {
+                self.shared.caps.remember_blocked(self);
+            }
             return;
         };
         let mut state = self.lock();
@@ -119,18 +128,9 @@ impl Pool {
     /// A place under the caps; evicts the least recently used idle server of another pool when
     /// that is what stands in the way (surface 4.6).
     fn permit(self: &Arc<Self>) -> Option<Permit> {
-        let (max_database, max_user) = {
-            let state = self.lock();
-            (state.limits.max_database, state.limits.max_user)
-        };
-        let acquire = || {
-            self.shared
-                .caps
-                .acquire((&self.database.name, max_database), (&self.user, max_user))
-        };
         // Twice: a user's cap may stand behind the database's.
         for _ in 0..2 {
-            match acquire() {
+            match self.acquire() {
                 Ok(permit) => return Some(permit),
                 Err(blocked) => {
                     if !self.evict_for(blocked) {
@@ -139,7 +139,18 @@ impl Pool {
                 }
             }
         }
-        acquire().ok()
+        self.acquire().ok()
+    }
+
+    /// A place under the caps as they are.
+    fn acquire(&self) -> Result<Permit, Blocked> {
+        let (max_database, max_user) = {
+            let state = self.lock();
+            (state.limits.max_database, state.limits.max_user)
+        };
+        self.shared
+            .caps
+            .acquire((&self.database.name, max_database), (&self.user, max_user))
     }
 
     /// Closes the oldest idle server under the same cap; false when there is none.
@@ -241,17 +252,32 @@ impl Pool {
             last_used_us: 0,
             lane,
             is_private: false,
+            is_cut: false,
         };
         let mut server = PooledServer::with_permit(server, Arc::clone(self), permit);
         let connect_query = self.database.entry().connect_query.clone();
         if !connect_query.is_empty() {
             let tracked = Arc::clone(&shared.tracked);
-            if let Err(error) = server.run_own(&connect_query, &tracked).await {
+            let limit = self.limits().connect_timeout;
+            let run = within(limit, server.run_own(&connect_query, &tracked)).await;
+            if let Err(error) = run {
                 log::warn!("{}: connect_query failed: {error}", self.log_name());
+                if !matches!(error, OwnQueryError::Refused(_)) {
+                    return self.on_unusable(server, error.to_string());
+                }
             }
         }
         self.place_fresh(server, welcome, lane);
         self.launch_if_wanted();
+    }
+
+    /// The connection broke, or did not answer in time, behind its login.
+    fn on_unusable(self: &Arc<Self>, server: Box<PooledServer>, text: String) {
+        let mut state = self.lock();
+        state.login = false;
+        state.failure = Some(Failure { text });
+        drop(state);
+        server.close("connect_query failed");
     }
 
     fn place_fresh(
@@ -337,6 +363,9 @@ impl Pool {
     pub async fn welcome(self: &Arc<Self>) -> Result<Arc<Welcome>, ClientError> {
         let waiting = {
             let mut state = self.lock();
+            if state.removed {
+                return Err(ClientError::database_removed());
+            }
             if let Some(welcome) = &state.welcome {
                 return Ok(Arc::clone(welcome));
             }

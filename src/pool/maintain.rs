@@ -73,7 +73,7 @@ impl Pool {
             state.wants_launch(now).or_else(|| {
                 state
                     .wants_filling(has_clients, now)
-                    .then_some(Allowance::Normal)
+                    .then_some(Allowance::Filling)
             })
         });
     }

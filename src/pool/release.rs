@@ -1,12 +1,16 @@
 //! HOT. Release: a server comes back from a client, or from a query of our own.
 
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::Pool;
 use super::pooled::PooledServer;
 use super::state::Placed;
 use crate::net::buf::Buf;
+use crate::server::OwnQueryError;
 use crate::stats::ServerState;
 use crate::stats::clock::now_us;
 use crate::wire::backend::tag;
@@ -68,16 +72,28 @@ pub(super) fn test(mut server: Box<PooledServer>, lane: usize, sql: String, fail
     let limit = server.pool().limits().connect_timeout;
     let task = async move {
         let tracked = Arc::clone(&server.pool().shared.tracked);
-        let run = tokio::time::timeout(limit, server.run_own(&sql, &tracked)).await;
-        match run {
-            Ok(Ok(())) => release(server, lane),
-            Ok(Err(_)) | Err(_) => server.close(failed),
+        match within(limit, server.run_own(&sql, &tracked)).await {
+            Ok(()) => release(server, lane),
+            Err(_) => server.close(failed),
         }
     };
     match shared.lanes.get(lane) {
         Some(lane) => drop(lane.spawn(task)),
         None => drop(task),
     }
+}
+
+/// A query of ours, with server_connect_timeout as its limit; zero is none.
+pub(super) async fn within(
+    limit: Duration,
+    query: impl Future<Output = Result<(), OwnQueryError>>,
+) -> Result<(), OwnQueryError> {
+    if limit.is_zero() {
+        return query.await;
+    }
+    tokio::time::timeout(limit, query)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 /// Reads what an idle server said unasked. Parameters are taken over; a notification for nobody is
@@ -88,7 +104,8 @@ pub(super) fn absorb(server: &mut PooledServer) -> bool {
     loop {
         let read = server.stream.poll_read(&mut cx, buf.space());
         match read {
-            Poll::Pending => return buf.is_empty(),
+            // Again, because Pending may also mean that the task's budget is used up.
+            Poll::Pending => return buf.is_empty() && server.stream.is_quiet(),
             Poll::Ready(Ok(n)) if n > 0 => buf.received(n),
             Poll::Ready(_) => return false,
         }

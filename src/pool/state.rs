@@ -305,6 +305,11 @@ impl State {
         Some(self.canceled.swap_remove(at))
     }
 
+    /// Takes out all servers that wait for the end of a cancel.
+    pub fn take_all_canceled(&mut self) -> Vec<Box<PooledServer>> {
+        std::mem::take(&mut self.canceled)
+    }
+
     /// Takes out idle servers for which `choose` gives a reason; longest idle are asked first.
     pub fn take_idle_where(
         &mut self,

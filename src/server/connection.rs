@@ -42,6 +42,8 @@ pub struct Server {
     pub lane: usize,
     /// It holds something private to its client and must be closed when that leaves.
     pub is_private: bool,
+    /// A link ended inside a frame, in either direction: nobody may use it again.
+    pub is_cut: bool,
 }
 
 /// What became of a query of our own.
@@ -65,6 +67,7 @@ impl Server {
             && self.pending.is_done()
             && !self.pending.is_uncertain()
             && !self.is_private
+            && !self.is_cut
     }
 
     /// Moves the socket to the calling lane. False when it cannot be or when something already

@@ -24,5 +24,5 @@ mod tests;
 
 pub use cancel::send_cancel;
 pub use connect::{Address, Dialing, Fresh, Host, ServerSecret, Target, open};
-pub use connection::{CloseReason, Server, drops_statements, resets_parameters};
+pub use connection::{CloseReason, OwnQueryError, Server, drops_statements, resets_parameters};
 pub use error::OpenError;

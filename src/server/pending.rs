@@ -45,8 +45,8 @@ pub enum Request {
     Execute,
     /// Close that the client sees answered by the server.
     Close,
-    /// Close that we injected.
-    InjectedClose,
+    /// Close that we injected, of a statement that had to make room.
+    InjectedClose(Arc<Statement>),
     /// Close of a shared statement: never sent, we answer; the entry, to give the name back when an
     /// earlier error means that PostgreSQL would have skipped it.
     SkippedClose(Option<Box<Named>>),
@@ -61,14 +61,17 @@ pub enum Reply {
     Swallow,
 }
 
-/// What became of statements when an error cut the queue.
-#[derive(Debug, Default)]
-pub struct Undone {
-    /// Names the client does not hold after all; the flag: the Parse was sent, so the server does
-    /// not have the statement either.
-    pub parses: Vec<(Named, bool)>,
-    /// Names that stay in use, since their Close was skipped.
-    pub closes: Vec<Named>,
+/// A step that PostgreSQL has skipped because of an error, and what is to be taken back.
+#[derive(Debug)]
+pub enum Undo {
+    /// The server does not have the statement, nor does the client hold its name.
+    Parse(Named),
+    /// The client does not hold the name; the server has the statement as before.
+    SkippedParse(Named),
+    /// The name stays in use.
+    Close(Named),
+    /// The server still has the statement.
+    Eviction(Arc<Statement>),
 }
 
 /// An answer that the server will not give.
@@ -90,6 +93,10 @@ pub struct Pending {
     skipping: bool,
     /// The server reads COPY data.
     copy_in: bool,
+    /// CopyDone or CopyFail went out before the server said that it reads: a Sync behind it counts.
+    copy_ended_early: bool,
+    /// Messages were sent while `skipping` that are not in the queue.
+    unqueued: bool,
     /// A Sync went into COPY-in: whether it will be answered cannot be known.
     uncertain: bool,
 }
@@ -134,11 +141,13 @@ impl Pending {
         if matches!(request, Request::Sync) {
             self.unsynced = false;
             self.skipping = false;
+            self.unqueued = false;
             if self.copy_in {
                 self.uncertain = true;
                 return;
             }
         } else if self.skipping {
+            self.unqueued = true;
             return;
         }
         self.queue.push_back(request);
@@ -148,14 +157,32 @@ impl Pending {
     #[inline]
     pub fn push_extended(&mut self, request: Request) {
         self.unsynced = true;
-        if !self.skipping {
+        if self.skipping {
+            self.unqueued = true;
+        } else {
             self.queue.push_back(request);
         }
     }
 
     /// CopyDone or CopyFail was sent.
     pub fn copy_ended(&mut self) {
+        self.copy_ended_early = !self.copy_in && !self.queue.is_empty();
         self.copy_in = false;
+    }
+
+    /// Whether a ReadyForQuery is still to come for what was sent.
+    pub fn awaits_ready(&self) -> bool {
+        self.queue.iter().any(|request| {
+            matches!(
+                request,
+                Request::Query | Request::FunctionCall | Request::Sync | Request::Params
+            )
+        })
+    }
+
+    /// What was sent behind the request that is being answered, in order.
+    pub fn behind_first(&self) -> impl Iterator<Item = &Request> {
+        self.queue.iter().skip(1)
     }
 
     /// HOT. A reply arrived (not ReadyForQuery, ErrorResponse or an asynchronous message).
@@ -170,7 +197,7 @@ impl Pending {
             (tag::PARSE_COMPLETE, Request::InjectedParse(_)) => (true, Reply::Swallow),
             (tag::BIND_COMPLETE, Request::Bind) => (true, Reply::Forward),
             (tag::CLOSE_COMPLETE, Request::Close) => (true, Reply::Forward),
-            (tag::CLOSE_COMPLETE, Request::InjectedClose) => (true, Reply::Swallow),
+            (tag::CLOSE_COMPLETE, Request::InjectedClose(_)) => (true, Reply::Swallow),
             (tag::ROW_DESCRIPTION | tag::NO_DATA, Request::Describe) => (true, Reply::Forward),
             (
                 tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED,
@@ -190,6 +217,9 @@ impl Pending {
 
     /// In COPY-in PostgreSQL ignores Sync: those sent ahead are never answered.
     fn enter_copy(&mut self) {
+        if std::mem::take(&mut self.copy_ended_early) {
+            return;
+        }
         self.copy_in = true;
         let is_extended = matches!(self.queue.front(), Some(Request::Execute));
         while matches!(self.queue.get(1), Some(Request::Sync)) {
@@ -202,18 +232,26 @@ impl Pending {
     #[inline]
     pub fn on_ready(&mut self) -> Option<Request> {
         self.copy_in = false;
-        match self.queue.front() {
+        self.copy_ended_early = false;
+        let answered = match self.queue.front() {
             Some(Request::Query | Request::FunctionCall | Request::Sync | Request::Params) => {
                 self.queue.pop_front()
             }
             _ => None,
+        };
+        // Whatever was sent later would be in the queue: the server has read all and waits for more.
+        if self.queue.is_empty() && !self.unqueued {
+            self.unsynced = false;
+            self.skipping = false;
         }
+        answered
     }
 
-    /// ErrorResponse arrived. An extended request fails with everything behind it up to Sync.
-    pub fn on_error(&mut self) -> Undone {
+    /// ErrorResponse arrived. An extended request fails with everything behind it up to Sync; what
+    /// that takes back comes last step first, so that later ones of the same name give way.
+    pub fn on_error(&mut self) -> Vec<Undo> {
         self.copy_in = false;
-        let mut undone = Undone::default();
+        let mut undone = Vec::new();
         match self.queue.front() {
             None => {
                 // An error after Flush, with its request answered: the rest up to Sync is skipped.
@@ -227,18 +265,21 @@ impl Pending {
         }
         while let Some(request) = self.queue.front() {
             if matches!(request, Request::Sync) {
+                undone.reverse();
                 return undone;
             }
             match self.queue.pop_front() {
                 Some(Request::Parse(Some(named)) | Request::InjectedParse(named)) => {
-                    undone.parses.push((*named, true));
+                    undone.push(Undo::Parse(*named));
                 }
-                Some(Request::SkippedParse(named)) => undone.parses.push((*named, false)),
-                Some(Request::SkippedClose(Some(named))) => undone.closes.push(*named),
+                Some(Request::SkippedParse(named)) => undone.push(Undo::SkippedParse(*named)),
+                Some(Request::SkippedClose(Some(named))) => undone.push(Undo::Close(*named)),
+                Some(Request::InjectedClose(statement)) => undone.push(Undo::Eviction(statement)),
                 _ => {}
             }
         }
         self.skipping = true;
+        undone.reverse();
         undone
     }
 
@@ -316,7 +357,7 @@ mod tests {
         pending.push_final(Request::Sync);
         pending.push_extended(Request::Bind);
         let undone = pending.on_error();
-        assert_eq!(undone.parses.len(), 1);
+        assert_eq!(undone.len(), 1);
         assert!(pending.on_ready().is_some());
         assert_eq!(pending.on_reply(tag::BIND_COMPLETE), Reply::Forward);
         assert!(pending.is_empty() && !pending.is_done());
@@ -356,6 +397,41 @@ mod tests {
         pending.on_reply(tag::COMMAND_COMPLETE);
         pending.on_ready();
         assert!(pending.is_done() && !pending.is_uncertain());
+    }
+
+    #[test]
+    fn a_sync_behind_a_copy_that_was_sent_whole_is_answered() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Execute);
+        pending.copy_ended();
+        pending.push_final(Request::Sync);
+        pending.on_reply(tag::COPY_IN);
+        pending.on_reply(tag::COMMAND_COMPLETE);
+        assert!(pending.awaits_ready());
+        pending.on_ready();
+        assert!(pending.is_done());
+    }
+
+    #[test]
+    fn a_copy_that_fails_before_it_reads_has_its_sync_answered() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Execute);
+        pending.push_final(Request::Sync);
+        pending.on_reply(tag::COPY_IN);
+        pending.on_error();
+        assert!(!pending.is_done());
+        pending.on_ready();
+        assert!(pending.is_done());
+    }
+
+    #[test]
+    fn what_an_error_takes_back_comes_last_step_first() {
+        let mut pending = Pending::default();
+        pending.push_extended(Request::Bind);
+        pending.push_extended(Request::Parse(Some(named())));
+        pending.push_extended(Request::SkippedClose(Some(named())));
+        let undone = pending.on_error();
+        assert!(matches!(undone[..], [Undo::Close(_), Undo::Parse(_)]));
     }
 
     #[test]

@@ -88,6 +88,12 @@ impl ClientStatements {
     pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
         self.names.insert(name.into(), statement);
     }
+    /// Takes a name where there is one.
+    pub fn take(&mut self, name: Option<&[u8]>, statement: &Arc<Statement>) {
+        if let Some(name) = name {
+            self.insert(name, Arc::clone(statement));
+        }
+    }
     /// Frees a name.
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
         self.names.remove(name)
