@@ -73,12 +73,11 @@ fn a_limit_too_low_for_the_settings_is_said_at_start() {
         bouncer.logged("kernel file descriptor limit: 256") == 1,
         "the limit is logged"
     );
-    assert!(
+    assert_soon!(
         bouncer
             .log()
             .lines()
             .any(|line| line.contains("WARNING") && line.contains("descriptor")),
-        "{}",
-        bouncer.log()
+        "and said to be too low"
     );
 }

@@ -158,7 +158,10 @@ fn the_reserve_opens_when_the_first_waiter_has_waited_long_enough() {
     let mut second = bouncer.client_of(&database);
     queued(&mut second, "begin");
     assert_eq!(second.until_ready().status, b'T');
-    assert_eq!(bouncer.logged("taking connection from reserve_pool"), 1);
+    assert_soon!(
+        bouncer.logged("taking connection from reserve_pool") == 1,
+        "the log says so"
+    );
     queued(&mut bouncer.client_of(&database), "select 1");
     assert_eq!(pg.backends(&database), 2, "pool and reserve, and no more");
 }

@@ -10,7 +10,10 @@ fn query_timeout_ends_a_running_query() {
     let mut client = bouncer.client();
     let error = client.fails("select pg_sleep(60)");
     assert_eq!((error.severity(), error.text()), ("FATAL", "query timeout"));
-    assert!(bouncer.logged("closing because: query timeout") > 0);
+    assert_soon!(
+        bouncer.logged("closing because: query timeout") > 0,
+        "the log says why"
+    );
     assert_eq!(bouncer.client().one("select 1"), "1");
 }
 
@@ -78,7 +81,10 @@ fn server_idle_timeout_closes_servers_nobody_uses() {
     let mut client = bouncer.client_of(&database);
     client.one("select 1");
     assert_soon!(pg.backends(&database) == 0, "the idle server is closed");
-    assert!(bouncer.logged("closing because: server idle timeout") > 0);
+    assert_soon!(
+        bouncer.logged("closing because: server idle timeout") > 0,
+        "the log says why"
+    );
     assert_eq!(client.one("select 2"), "2");
 }
 
@@ -91,7 +97,10 @@ fn server_lifetime_replaces_old_servers_without_a_clients_notice() {
     let mut client = bouncer.client();
     let first = client.backend();
     assert_soon!(client.backend() != first, "a new server");
-    assert!(bouncer.logged("closing because: server lifetime over") > 0);
+    assert_soon!(
+        bouncer.logged("closing because: server lifetime over") > 0,
+        "the log says why"
+    );
 }
 
 #[test]
