@@ -84,10 +84,14 @@ async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {
     let wanted = || client.server_id() == server_id;
     let request = send(directory, &server, wanted);
     let limit = directory.shared.live().config.settings.cancel_wait_timeout;
-    if limit.is_zero() {
-        request.await;
+    let is_over = if limit.is_zero() {
+        request.await
     } else {
-        let _ = tokio::time::timeout(limit, request).await;
+        tokio::time::timeout(limit, request).await.unwrap_or(false)
+    };
+    if !is_over {
+        // The request may still be on its way, and would hit whoever had the server then.
+        server.set_close_needed();
     }
     if server.end_cancel() {
         let pool = directory.shared.pool(&server.database, &server.user);
@@ -98,17 +102,18 @@ async fn run(client: &ClientSlot, directory: &Directory, lane: usize) {
 }
 
 /// Connects to the server's address and sends its key, unless the query has ended meanwhile.
-async fn send(directory: &Directory, server: &ServerSlot, wanted: impl Fn() -> bool) {
+async fn send(directory: &Directory, server: &ServerSlot, wanted: impl Fn() -> bool) -> bool {
     let shared = &directory.shared;
     let pool = shared.pool(&server.database, &server.user);
     let Some(address) = pool.and_then(|pool| pool.cancel_address(server)) else {
-        return;
+        return true;
     };
     let options = shared.live().socket_options;
     let sent = server::send_cancel(&address, &server.cancel_key, &options, wanted).await;
-    if let Err(error) = sent {
+    if let Err(error) = &sent {
         log::debug!("{}cancel request failed: {error}", server.log_prefix());
     }
+    sent.is_ok()
 }
 
 /// A client vanished inside a transaction with a query running: the backend is told to stop, since
