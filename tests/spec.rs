@@ -80,3 +80,7 @@ mod edges;
 // Corners of the pool: counts, queues, removal.
 #[path = "spec/pool_edges.rs"]
 mod pool_edges;
+
+// Random traffic whose every reply carries its own marker; PGWEIR_STRESS=seconds for a longer run.
+#[path = "spec/stress.rs"]
+mod stress;

@@ -127,12 +127,20 @@ impl Directory {
         Ok(())
     }
 
-    /// RESUME.
+    /// RESUME. Ends a global PAUSE, and the pauses that a global KILL left on every database, which
+    /// PgBouncer would have undone one by one (surface 8).
     pub fn resume(&self) -> Result<(), ControlError> {
+        let was_killed = self.killed_all.swap(false, Relaxed);
         match self.state() {
             ProcessState::Paused => {}
+            ProcessState::Active if was_killed => {}
             ProcessState::Active => return Err(ControlError::NotPaused),
             _ => return Err(ControlError::ShuttingDown),
+        }
+        if was_killed {
+            for database in self.databases() {
+                database.paused.store(false, Relaxed);
+            }
         }
         self.set_state(ProcessState::Active);
         self.apply_pauses();
@@ -208,7 +216,10 @@ impl Directory {
         }
         let databases = match name {
             Some(name) => vec![self.find_or_refuse(name)?],
-            None => self.databases(),
+            None => {
+                self.killed_all.store(true, Relaxed);
+                self.databases()
+            }
         };
         for database in databases {
             database.paused.store(true, Relaxed);

@@ -199,6 +199,8 @@ pub struct Directory {
     pub shared: Arc<Shared>,
     databases: RwLock<BTreeMap<Arc<str>, Arc<Database>>>,
     state: AtomicU8,
+    /// A global KILL has paused every database.
+    pub(super) killed_all: AtomicBool,
 }
 
 impl Directory {
@@ -208,6 +210,7 @@ impl Directory {
             shared,
             databases: RwLock::default(),
             state: AtomicU8::new(ProcessState::Active as u8),
+            killed_all: AtomicBool::new(false),
         };
         let live = directory.shared.live_arc();
         for (name, entry) in &live.config.databases {

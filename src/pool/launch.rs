@@ -18,6 +18,9 @@ use crate::stats::events::Event;
 use crate::stats::slots::NewServer;
 use crate::wire::backend::Status;
 
+/// Least time between two attempts after a failure, in µs.
+const MIN_RETRY_US: u64 = 100_000;
+
 /// What a client is told at the end of its login, from the pool's first server.
 #[derive(Debug)]
 pub struct Welcome {
@@ -55,7 +58,9 @@ impl State {
 
     /// No attempt until server_login_retry after the start of one that failed.
     fn is_backing_off(&self, now: u64) -> bool {
-        let retry_at = self.last_attempt_us + self.limits.login_retry_us;
+        // Not even `server_login_retry = 0` makes a dead server a busy loop.
+        let retry = self.limits.login_retry_us.max(MIN_RETRY_US);
+        let retry_at = self.last_attempt_us + retry;
         self.failure.is_some() && now < retry_at
     }
 

@@ -361,6 +361,8 @@ mod tests {
             cl_active_cancel_req: 1,
             cl_waiting_cancel_req: 1,
             sv_active: 1,
+            // The connection that carries the request of the client in cl_active_cancel_req.
+            sv_active_cancel: 1,
             sv_being_canceled: 1,
             sv_idle: 1,
             sv_used: 1,

@@ -576,6 +576,19 @@ fn kill_ends_everybody_of_a_database_and_leaves_it_paused() {
 }
 
 #[test]
+fn a_global_kill_is_undone_by_a_global_resume() {
+    // PgBouncer wants a RESUME for each database (surface 8).
+    only_pgweir!();
+    let bouncer = start();
+    let mut victim = bouncer.client();
+    victim.ok("begin");
+    bouncer.show("kill");
+    assert_eq!(victim.end().error().text(), "database removed");
+    bouncer.show("resume");
+    assert_eq!(bouncer.client().one("select 2"), "2");
+}
+
+#[test]
 fn kill_client_ends_exactly_that_client() {
     let bouncer = start();
     let login = |name: &str| {
