@@ -15,6 +15,7 @@ use super::gate::DirectoryGate;
 use super::timeouts::ClientTimeouts;
 use crate::error::ClientError;
 use crate::link::{self, ClientSide, End, Link, Parted};
+use crate::net::buf::LARGE;
 use crate::pool::{self, Checkout, Directory, PooledServer, ProcessState, Waiting};
 use crate::request::{self, Unlinked};
 use crate::stats::ClientState;
@@ -282,11 +283,20 @@ impl Client {
                 Poll::Pending => break,
             }
         }
+        // A hang-up is seen behind what was sent ahead of it, so that is read too, up to a bound.
+        if self.side.inbound.capacity() > 0 && !self.side.inbound.has_space() {
+            self.side.inbound.grow(LARGE);
+        }
         while self.side.inbound.has_space() {
             let space = self.side.inbound.space();
             match self.side.stream.poll_read(cx, space) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(n)) if n > 0 => self.side.inbound.received(n),
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.side.inbound.received(n);
+                    if !self.side.inbound.has_space() {
+                        self.side.inbound.grow(LARGE);
+                    }
+                }
                 Poll::Ready(_) => return Poll::Ready(Departure::gone("client unexpected eof")),
             }
         }
