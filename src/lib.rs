@@ -6,15 +6,17 @@
 //! ```text
 //!             app                              start, stop, reload, assembling
 //!  faces      admin   http   daemon            console · metrics and health · logs, signals, systemd
+//!             sidecar                          asking PostgreSQL about locks and health
 //!             client                           accept to goodbye: login, idle, cancel
 //!             link                             the relay: hot path
 //!             request                          what a message means, given the client's state
 //!             pool                             checkout, release, limits, deadlines
 //!             server                           one PostgreSQL connection
+//!             insight                          statements, transactions, activity: counted and timed
 //!             session                          what a client set, what a server has, the difference
 //!             stats                            counters and slots: the one source for SHOW and /metrics
 //!  ground     lane   auth   net   config       runtimes · md5 and SCRAM · sockets, TLS, buffers · settings
-//!             wire   error                     bytes of the protocol · every text a client can see
+//!             sql   wire   error               lexer, fingerprints · bytes of the protocol · every text a client can see
 //! ```
 
 pub mod admin;
@@ -25,6 +27,7 @@ pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod http;
+pub mod insight;
 pub mod lane;
 pub mod link;
 pub mod net;
@@ -32,5 +35,7 @@ pub mod pool;
 pub mod request;
 pub mod server;
 pub mod session;
+pub mod sidecar;
+pub mod sql;
 pub mod stats;
 pub mod wire;

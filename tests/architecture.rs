@@ -15,63 +15,79 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "http", "daemon", "client", "link", "request", "pool", "server", "session",
-            "stats", "lane", "auth", "net", "config", "wire", "error",
+            "admin", "http", "daemon", "sidecar", "client", "link", "request", "pool", "server",
+            "insight", "session", "stats", "lane", "auth", "net", "config", "sql", "wire", "error",
         ],
     ),
     // The faces: nothing uses them but `app`, and they never use each other.
     ("admin", BELOW_FACES),
     ("http", BELOW_FACES),
     ("daemon", BELOW_FACES),
+    ("sidecar", BELOW_FACES),
     (
         "client",
         &[
-            "link", "request", "pool", "server", "session", "stats", "lane", "auth", "net",
-            "config", "wire", "error",
+            "link", "request", "pool", "server", "insight", "session", "stats", "lane", "auth",
+            "net", "config", "sql", "wire", "error",
         ],
     ),
     (
         "link",
         &[
-            "request", "pool", "server", "session", "stats", "lane", "auth", "net", "config",
-            "wire", "error",
+            "request", "pool", "server", "insight", "session", "stats", "lane", "auth", "net",
+            "config", "sql", "wire", "error",
         ],
     ),
     (
         "request",
         &[
-            "pool", "server", "session", "stats", "lane", "auth", "net", "config", "wire", "error",
+            "pool", "server", "insight", "session", "stats", "lane", "auth", "net", "config",
+            "sql", "wire", "error",
         ],
     ),
     (
         "pool",
         &[
-            "server", "session", "stats", "lane", "auth", "net", "config", "wire", "error",
+            "server", "insight", "session", "stats", "lane", "auth", "net", "config", "sql",
+            "wire", "error",
         ],
     ),
+    // Side by side: a connection does not know what is measured on it.
     (
         "server",
         &[
-            "session", "stats", "lane", "auth", "net", "config", "wire", "error",
+            "session", "stats", "lane", "auth", "net", "config", "sql", "wire", "error",
+        ],
+    ),
+    (
+        "insight",
+        &[
+            "session", "stats", "lane", "auth", "net", "config", "sql", "wire", "error",
         ],
     ),
     (
         "session",
-        &["stats", "lane", "auth", "net", "config", "wire", "error"],
+        &[
+            "stats", "lane", "auth", "net", "config", "sql", "wire", "error",
+        ],
     ),
-    ("stats", &["lane", "auth", "net", "config", "wire", "error"]),
+    (
+        "stats",
+        &["lane", "auth", "net", "config", "sql", "wire", "error"],
+    ),
     // The ground: side by side, apart from sockets, which take their options from the settings.
     ("lane", &["wire", "error"]),
     ("auth", &["wire", "error"]),
     ("net", &["config", "wire", "error"]),
     ("config", &["wire", "error"]),
+    ("sql", &[]),
     ("wire", &[]),
     ("error", &[]),
 ];
 
 const BELOW_FACES: &[&str] = &[
-    "client", "link", "request", "pool", "server", "session", "stats", "lane", "auth", "net",
-    "config", "wire", "error",
+    "client", "link", "request", "pool", "server", "insight", "session", "stats", "lane", "auth",
+    "net", "config", "sql", "wire", "error",
 ];
 
 /// Files that are longer than [`LINES`], with the reason. None today.

@@ -1,0 +1,104 @@
+//! SQL bytes as tokens: statements, their classes and their fingerprints.
+//!
+//! Owns the one-pass lexer. No I/O, no allocation where a fingerprint is asked for, no opinion
+//! about connections. Rules: insight.md 1.4.
+
+use std::ops::Range;
+
+/// How statements are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// PostgreSQL 18's list rules, repeated rows and names of savepoints and cursors folded.
+    #[default]
+    Default,
+    /// Lists as pg_stat_statements of this major version keeps them (14 to 18).
+    Strict(u8),
+}
+
+/// What the lexer must know about the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How statements are told apart.
+    pub grouping: Grouping,
+    /// `standard_conforming_strings = off`: a backslash escapes in plain quotes too.
+    pub backslash_quotes: bool,
+    /// A client_encoding whose trailing bytes can be ASCII (SJIS, BIG5, GBK, GB18030, UHC, JOHAB):
+    /// only the class and first word count.
+    pub opaque_encoding: bool,
+}
+
+/// What a statement does, as the metrics count it (operator.md 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// SELECT, VALUES, TABLE, WITH that only reads, FETCH, SHOW.
+    Select,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+    /// MERGE.
+    Merge,
+    /// COPY.
+    Copy,
+    /// CREATE, ALTER, DROP, GRANT, COMMENT and their like.
+    Ddl,
+    /// VACUUM, ANALYZE, REINDEX, CREATE INDEX, CLUSTER, REFRESH, CHECKPOINT.
+    Maintenance,
+    /// Transactions, savepoints, SET, RESET, DISCARD, LISTEN, DEALLOCATE.
+    Control,
+    /// Nothing but blanks, comments and semicolons.
+    Empty,
+    /// Everything else: DO, CALL, EXPLAIN, LOCK, NOTIFY, what is not SQL.
+    #[default]
+    Other,
+}
+
+/// What the session must know about a statement beyond its class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verb {
+    /// `PREPARE name AS body`.
+    Prepare,
+    /// `EXECUTE name`.
+    Execute,
+    /// `DEALLOCATE name`, or of all where there is no name.
+    Deallocate,
+    /// BEGIN, START TRANSACTION.
+    Begin,
+    /// COMMIT, END, PREPARE TRANSACTION.
+    Commit,
+    /// ROLLBACK, ABORT.
+    Rollback,
+    /// SAVEPOINT, RELEASE, ROLLBACK TO.
+    Savepoint,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+/// One statement of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// Stable for ever: equal on every machine and in every version.
+    pub fingerprint: u64,
+    /// What it does.
+    pub class: Class,
+    /// What the session must know.
+    pub verb: Verb,
+    /// Changes rows or takes row locks (INSERT, UPDATE, DELETE, MERGE, FOR UPDATE/SHARE, LOCK, DDL).
+    pub writes: bool,
+    /// Where it stands in the text, without the semicolon and the blanks around it.
+    pub span: Range<usize>,
+    /// The comment at its begin or end that may hold tags (sqlcommenter, marginalia).
+    pub tags: Option<Range<usize>>,
+    /// The name that PREPARE, EXECUTE and DEALLOCATE speak of, as it stands in the text.
+    pub name: Option<Range<usize>>,
+    /// Fingerprint and class of the body of a PREPARE.
+    pub body: Option<(u64, Class)>,
+    /// Longer than the cap: only its first 64 KiB count.
+    pub is_truncated: bool,
+    /// A literal, comment or quoted name runs to the end of the text.
+    pub is_unterminated: bool,
+}
