@@ -1,3 +1,113 @@
 //! What passes: statements, transactions, activity.
 //!
-//! Owns the tables that lanes record into and that SHOW and /metrics read.
+//! Lanes record into tables of their own; a collector swaps them out once a second and merges them
+//! into the global table, which every reader (console, /metrics, slow log) uses. Owns all of these.
+//! May touch `stats` (slots), `session`, `net` (addresses). Must never block or fail a query.
+//!
+//! ```text
+//! tracker/      HOT: what is in flight on one server, and what its answers amount to
+//! lane.rs       HOT: the table of one lane
+//! known.rs      HOT: which fingerprints have a text
+//! figures.rs    what is counted                    histogram.rs  log-linear, 512 bytes
+//! names.rs      numbers for pools, applications    labels.rs     groups that are not statements
+//! ```
+
+pub mod figures;
+pub mod histogram;
+pub mod known;
+pub mod labels;
+pub mod lane;
+pub mod names;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use known::Known;
+use lane::Recorder;
+use names::Names;
+
+/// What lanes share with the collector and the readers.
+#[derive(Debug)]
+pub struct Insight {
+    /// Numbers of pools and applications.
+    pub names: Names,
+    /// Fingerprints that have a text.
+    pub known: Known,
+    recorders: Box<[Recorder]>,
+    enabled: AtomicBool,
+    slow_us: AtomicU64,
+    slow_transaction_us: AtomicU64,
+    samples: AtomicBool,
+}
+
+/// What a reload may change, resolved from `[pgweir]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `insight`.
+    pub enabled: bool,
+    /// `slow_statement_ms`, in µs; `u64::MAX` when off.
+    pub slow_us: u64,
+    /// `slow_transaction_ms`, in µs; `u64::MAX` when off.
+    pub slow_transaction_us: u64,
+    /// `sample_literals`.
+    pub samples: bool,
+}
+
+impl Insight {
+    /// `writers`: the number of lanes plus one for the control thread; `groups`:
+    /// `statement_table_size`.
+    pub fn with_writers(writers: usize, groups: usize) -> Self {
+        Self {
+            names: Names::default(),
+            known: Known::with_room_for(groups),
+            recorders: (0..writers.max(1)).map(|_| Recorder::default()).collect(),
+            enabled: AtomicBool::new(true),
+            slow_us: AtomicU64::new(u64::MAX),
+            slow_transaction_us: AtomicU64::new(u64::MAX),
+            samples: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes over settings, at start and after a reload.
+    pub fn apply(&self, settings: &Settings) {
+        self.enabled.store(settings.enabled, Relaxed);
+        self.slow_us.store(settings.slow_us, Relaxed);
+        self.slow_transaction_us
+            .store(settings.slow_transaction_us, Relaxed);
+        self.samples.store(settings.samples, Relaxed);
+    }
+
+    /// HOT. Whether statements are counted at all.
+    #[inline]
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.load(Relaxed)
+    }
+
+    /// HOT. Server time from which a statement is slow, µs.
+    #[inline]
+    pub fn slow_us(&self) -> u64 {
+        self.slow_us.load(Relaxed)
+    }
+
+    /// HOT. Time held from which a transaction is slow, µs.
+    #[inline]
+    pub fn slow_transaction_us(&self) -> u64 {
+        self.slow_transaction_us.load(Relaxed)
+    }
+
+    /// HOT. Whether samples keep their constants.
+    #[inline]
+    pub fn keeps_samples(&self) -> bool {
+        self.samples.load(Relaxed)
+    }
+
+    /// HOT. The table of a lane; an index beyond the last gives the control thread's.
+    #[inline]
+    pub fn recorder(&self, lane: usize) -> &Recorder {
+        &self.recorders[lane.min(self.recorders.len() - 1)]
+    }
+
+    /// All tables, for the collector.
+    pub fn recorders(&self) -> &[Recorder] {
+        &self.recorders
+    }
+}
