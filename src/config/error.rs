@@ -105,6 +105,24 @@ pub enum Problem {
     /// A peer without address.
     #[error("a peer needs host=")]
     PeerWithoutHost,
+    /// A key that the entry of a file of ours does not have.
+    #[error("not known here; accepted: {0}")]
+    UnknownKeyOf(&'static str),
+    /// Something without which the rest is of no use.
+    #[error("missing; accepted: {0}")]
+    Missing(&'static str),
+    /// A name or key that stands twice.
+    #[error("given twice; accepted: once")]
+    Twice,
+    /// A custom query that could still run when it is due again.
+    #[error("longer than interval; accepted: a timeout that is not longer")]
+    TimeoutOverInterval,
+    /// More entries than are kept.
+    #[error("more than {0} of them")]
+    TooMany(usize),
+    /// Two targets for one statement.
+    #[error("fingerprint {0:016x} has a target already")]
+    FingerprintTwice(u64),
     /// auth_dbname names the console.
     #[error("the console's database cannot be used for auth_query")]
     ReservedAuthDatabase,

@@ -11,8 +11,8 @@ use super::nearest::nearest;
 use super::registry::{Entry, Status, find};
 use super::value::Remark;
 use super::{
-    ALIASES, CONSOLE_DATABASE, Config, DATABASE_KEYS, DatabaseConfig, Foreign, ForeignKind,
-    OWN_SETTINGS, PEER_KEYS, PeerConfig, SETTINGS, USER_KEYS, connstr,
+    ALIASES, CONSOLE_DATABASE, Config, CustomQueries, DATABASE_KEYS, DatabaseConfig, Foreign,
+    ForeignKind, OWN_SETTINGS, PEER_KEYS, PeerConfig, SETTINGS, Targets, USER_KEYS, connstr,
 };
 use std::path::Path;
 
@@ -332,8 +332,28 @@ impl Loader {
             self.errors.sort_by(|a, b| a.place.cmp(&b.place));
             return Err(ConfigErrors(self.errors));
         }
+        self.read_own_files();
         self.warn_of_idle();
         Ok(self.config)
+    }
+
+    /// Their errors are warnings: a slip in a query or a target is no reason to refuse pooling.
+    fn read_own_files(&mut self) {
+        let own = &self.config.own;
+        let mut errors = Vec::new();
+        if !own.custom_queries_file.is_empty() {
+            let file = CustomQueries::load(Path::new(&own.custom_queries_file));
+            self.config.custom_queries = file.queries;
+            self.config.rejected_queries = file.rejected;
+            errors.extend(file.errors);
+        }
+        if !own.targets_file.is_empty() {
+            let file = Targets::load(Path::new(&own.targets_file));
+            self.config.targets = file.targets;
+            errors.extend(file.errors);
+        }
+        let warnings = errors.iter().map(|error| format!("{error} (left out)"));
+        self.config.warnings.extend(warnings);
     }
 
     fn place_of(&self, key: &str, path: &Path) -> Place {

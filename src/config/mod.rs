@@ -13,10 +13,12 @@
 //! effective.rs    what holds for a database, user   userlist.rs         auth_file
 //! check.rs        the report of --check             demand.rs           its connection sums
 //! reference.rs    config/reference.ini              nearest.rs          "nearest: pool_mode"
+//! custom_queries.rs  custom_queries_file            targets.rs          targets_file
 //! ```
 
 mod check;
 mod connstr;
+mod custom_queries;
 mod demand;
 mod diff;
 mod effective;
@@ -32,10 +34,12 @@ mod registry_own;
 mod registry_settings;
 mod reload;
 mod set;
+mod targets;
 mod userlist;
 mod value;
 
 pub use check::{Acceptance, acceptance, report};
+pub use custom_queries::{Column, ColumnKind, CustomQueries, CustomQuery};
 pub use demand::{Demand, Verdict, server_demand};
 pub use diff::{Change, Fate, diff, fate, is_server_tls_changed};
 pub use effective::PoolView;
@@ -51,6 +55,7 @@ pub use registry_own::{OWN_SETTINGS, OwnSettings};
 pub use registry_settings::{SETTINGS, Settings};
 pub use reload::reload;
 pub use set::ConfigRow;
+pub use targets::{Target, Targets};
 pub use userlist::{Secret, Userlist, UserlistError};
 pub use value::{Invalid, Kind, List, Remark};
 
@@ -75,6 +80,12 @@ pub struct Config {
     pub users: BTreeMap<String, UserConfig>,
     /// `[peers]`
     pub peers: BTreeMap<u32, PeerConfig>,
+    /// What `custom_queries_file` held that can be asked.
+    pub custom_queries: Vec<CustomQuery>,
+    /// Entries of `custom_queries_file` that were left out; each has its warnings.
+    pub rejected_queries: usize,
+    /// What `targets_file` held.
+    pub targets: Vec<Target>,
     /// To be logged once: traps, settings without effect, and the like.
     pub warnings: Vec<String>,
     /// Where each value was written: `pool_mode`, `pgweir.lanes`, `databases.NAME`, `users.NAME`,

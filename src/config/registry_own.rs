@@ -6,7 +6,7 @@
 use super::kinds::{ListenAddr, Secret};
 use super::registry::Status::{Effective as EFFECTIVE, NoEffectYet as NO_EFFECT_YET};
 use super::registry::{Entry, Reload, default_of, registry};
-use super::value::{Count, Flag, Kind, Millis, Text, Words};
+use super::value::{Count, Flag, Kind, Millis, Path, Text, Words};
 
 registry! {
     /// Our own settings: one field per key of `[pgweir]`.
@@ -37,4 +37,8 @@ registry! {
         "Role that asks PostgreSQL about locks and health; needs pg_monitor. Empty = nothing is asked.";
     monitor_password: Secret = Some(""), Live, NO_EFFECT_YET,
         "Its password; without one the entry in auth_file is used.";
+    custom_queries_file: Path = Some(""), Live, NO_EFFECT_YET,
+        "Queries of your own whose results become metrics, asked by monitor_user; config/custom_queries.ini shows the form. A reload reads it again.";
+    targets_file: Path = Some(""), Live, NO_EFFECT_YET,
+        "Limits for single statements by fingerprint, counted as pgweir_target_missed_total; config/targets.ini shows the form. A reload reads it again.";
 }}

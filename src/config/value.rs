@@ -35,6 +35,12 @@ pub enum Invalid {
     /// Neither empty nor `address:port`.
     #[error("not an address with a port")]
     NotAnAddress,
+    /// Has letters or a length that its kind of name cannot have.
+    #[error("not a name of that form")]
+    NotAName,
+    /// A name that is used already.
+    #[error("taken")]
+    Reserved,
     /// No supported protocol version is left.
     #[error("no usable TLS version in it")]
     NoTlsVersion,
