@@ -13,77 +13,12 @@ use std::task::Waker;
 
 use dashmap::DashMap;
 
-use super::clock;
+use super::{Activity, ClientState, ServerState, clock};
 use crate::error::ClientError;
 use crate::net::Endpoint;
 
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
-
-/// Where a client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ClientState {
-    /// Not logged in yet.
-    Login,
-    /// Logged in, no server.
-    Idle,
-    /// Queued for a server.
-    Waiting,
-    /// Linked, a query runs.
-    Active,
-    /// Linked, in a transaction, the client is thinking.
-    IdleInTransaction,
-    /// A cancel request looking for its server.
-    WaitingCancel,
-    /// A cancel request on its way.
-    ActiveCancel,
-}
-
-impl ClientState {
-    fn from_u8(value: u8) -> Self {
-        match value {
-            1 => Self::Idle,
-            2 => Self::Waiting,
-            3 => Self::Active,
-            4 => Self::IdleInTransaction,
-            5 => Self::WaitingCancel,
-            6 => Self::ActiveCancel,
-            _ => Self::Login,
-        }
-    }
-}
-
-/// Where a server connection is (surface 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ServerState {
-    /// Connecting or logging in.
-    Login,
-    /// Ready for the next client.
-    Idle,
-    /// Linked to a client.
-    Active,
-    /// Idle, but to be checked before reuse.
-    Used,
-    /// A reset or check query runs.
-    Tested,
-    /// A cancel request aimed at it is not finished.
-    BeingCanceled,
-}
-
-impl ServerState {
-    fn from_u8(value: u8) -> Self {
-        match value {
-            1 => Self::Idle,
-            2 => Self::Active,
-            3 => Self::Used,
-            4 => Self::Tested,
-            5 => Self::BeingCanceled,
-            _ => Self::Login,
-        }
-    }
-}
 
 /// What is known of a client after its startup packet.
 #[derive(Clone, Debug)]
@@ -107,6 +42,8 @@ pub struct ClientSlot {
     pub local: Endpoint,
     /// Monotonic time of accept in µs.
     pub connected_us: u64,
+    /// Its statement and transaction.
+    pub activity: Activity,
     identity: OnceLock<Identity>,
     lane: AtomicUsize,
     state: AtomicU8,
@@ -299,6 +236,7 @@ pub struct ServerSlot {
     pub tls: Option<Box<str>>,
     state: AtomicU8,
     request_us: AtomicU64,
+    blocked_us: AtomicU64,
     client: AtomicU64,
     prepared: AtomicU32,
     close_needed: AtomicBool,
@@ -342,6 +280,18 @@ impl ServerSlot {
     #[inline]
     pub fn set_request_us(&self, at: u64) {
         self.request_us.store(at, Relaxed);
+    }
+    /// The sidecar saw the backend wait for a lock for so long, µs, in its running statement.
+    pub fn saw_blocked_us(&self, us: u64) {
+        self.blocked_us.fetch_max(us, Relaxed);
+    }
+    /// HOT. How long the statement that just ended was seen waiting for a lock, µs.
+    #[inline]
+    pub fn take_blocked_us(&self) -> u64 {
+        match self.blocked_us.load(Relaxed) {
+            0 => 0,
+            _ => self.blocked_us.swap(0, Relaxed),
+        }
     }
     /// Id of the linked client, 0 for none.
     pub fn client_id(&self) -> u64 {
@@ -405,6 +355,7 @@ impl Registry {
             remote,
             local,
             connected_us: now,
+            activity: Activity::default(),
             identity: OnceLock::new(),
             lane: AtomicUsize::new(lane),
             state: AtomicU8::new(ClientState::Login as u8),
@@ -437,6 +388,7 @@ impl Registry {
             tls: new.tls,
             state: AtomicU8::new(ServerState::Login as u8),
             request_us: AtomicU64::new(now),
+            blocked_us: AtomicU64::new(0),
             client: AtomicU64::new(0),
             prepared: AtomicU32::new(0),
             close_needed: AtomicBool::new(false),
