@@ -245,6 +245,10 @@ impl Client {
         let mut notified = self.timeouts.notify == NEVER;
         slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
         let granted = poll_fn(|cx| {
+            // First, since what was granted goes back when `waiting` is dropped.
+            if !self.side.inbound.has_space() && self.side.stream.socket().is_hung_up() {
+                return Poll::Ready(Err(Departure::gone("client unexpected eof")));
+            }
             if let Some(granted) = waiting.take() {
                 return Poll::Ready(granted.map_err(Departure::error));
             }
@@ -300,6 +304,8 @@ impl Client {
                 Poll::Ready(_) => return Poll::Ready(Departure::gone("client unexpected eof")),
             }
         }
+        // Nothing wakes a task that does not read: the janitor does, each time it comes by.
+        self.side.slot.set_deadline_us(0);
         Poll::Pending
     }
 

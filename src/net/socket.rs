@@ -5,13 +5,14 @@
 //! Reads go through `poll_read`, which clears readiness after a short read and so saves the receive
 //! that would only say EAGAIN.
 
+use std::future::Future;
 use std::io;
 use std::mem;
 use std::net::TcpStream as StdTcp;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnix;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -124,6 +125,18 @@ impl Socket {
             return false;
         };
         matches!(peek(fd), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the peer has finished or is gone, though bytes of it may wait. No syscall: what the
+    /// reactor has heard. False for a parked one.
+    pub fn is_hung_up(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match self {
+            Socket::Tcp(socket) => pin!(socket.ready(Interest::READABLE)).poll(&mut cx),
+            Socket::Unix(socket) => pin!(socket.ready(Interest::READABLE)).poll(&mut cx),
+            Socket::Parked(_) | Socket::Gone => return false,
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Takes the socket off its reactor. Callable from any thread. A parked one stays as it is.

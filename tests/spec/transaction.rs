@@ -4,7 +4,7 @@ use crate::support::frames::{
     bind, close, describe, execute, extended, flush, function_call, parse,
 };
 use crate::support::frames::{query, sync, terminate};
-use crate::support::{Bouncer, Pg, RawClient, Running};
+use crate::support::{Bouncer, Pg, RawClient, Running, client_config};
 use crate::{assert_soon, only_pgweir};
 use std::time::Duration;
 
@@ -367,10 +367,20 @@ fn a_waiting_clients_hang_up_is_noticed_and_its_query_never_runs() {
     pg.admin()
         .ok("create sequence if not exists ghost; grant all on sequence ghost to public");
     let before = pg.ask("select last_value, is_called from ghost");
-    let bouncer = one_server();
+    let bouncer = Bouncer::new(pg)
+        .pool_size(1)
+        .set("client_tls_sslmode", "allow")
+        .start();
+    let tls = bouncer.login().tls(client_config(None, None));
     // A long query hides the hang-up behind bytes that nobody needs yet.
-    for padding in [0, 40_000] {
-        let (mut holder, mut ghost) = (bouncer.client(), bouncer.client());
+    for (padding, login) in [
+        (0, bouncer.login()),
+        (40_000, bouncer.login()),
+        (200_000, bouncer.login()),
+        (200_000, bouncer.login().unix(&bouncer.dir())),
+        (200_000, tls),
+    ] {
+        let (mut holder, mut ghost) = (bouncer.client(), login.connect());
         holder.ok("begin");
         let comment = "x".repeat(padding);
         queue(
