@@ -68,6 +68,9 @@ mod metrics;
 // Running out of file descriptors.
 #[path = "spec/descriptors.rs"]
 mod descriptors;
+// Long pipelines: nothing is lost, and memory stays bounded.
+#[path = "spec/pipelines.rs"]
+mod pipelines;
 // Settings with one visible effect each.
 #[path = "spec/settings.rs"]
 mod settings;

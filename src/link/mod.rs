@@ -13,10 +13,12 @@
 //! ```text
 //! replies.rs     server to client: status, parameters, when the server is free
 //! requests.rs    client to server: what is sent, what is answered here
+//! hold.rs        when a request waits for replies before it is sent
 //! statements.rs  names of prepared statements on both sides
 //! timing.rs      counters, states shown, deadlines
 //! ```
 
+mod hold;
 mod replies;
 mod requests;
 mod statements;
@@ -36,6 +38,7 @@ use crate::session::params::Params;
 use crate::session::prepared::ClientStatements;
 use crate::stats::ClientSlot;
 use crate::wire::frontend;
+use hold::Hold;
 use replies::Reset;
 use timing::Timing;
 
@@ -119,6 +122,7 @@ pub struct Link<'a> {
     server_deaf: bool,
     server_ended: bool,
     max_prepared: usize,
+    hold: Hold,
     timing: Timing,
 }
 
@@ -146,6 +150,7 @@ impl<'a> Link<'a> {
             server_deaf: false,
             server_ended: false,
             max_prepared,
+            hold: Hold::default(),
             timing,
         };
         link.match_params();
@@ -224,6 +229,9 @@ impl<'a> Link<'a> {
         // What the client said before the link was made.
         self.take_requests()?;
         loop {
+            if self.hold.is_held {
+                self.take_requests()?;
+            }
             let requests = self.poll_requests(cx)?;
             // The tail of a COPY that was refused is the last thing to go, and is not answered.
             self.complete = requests > 0 && self.is_free() && self.holds_nothing_unparsed();

@@ -9,6 +9,7 @@ use crate::wire::frontend::tag;
 impl Link<'_> {
     /// HOT. Looks at everything received from the client and marks what goes to the server.
     pub(super) fn take_requests(&mut self) -> Result<(), End> {
+        self.hold.is_held = false;
         loop {
             if self.in_frame > 0 {
                 let n = self.in_frame.min(self.client.inbound.unparsed().len());
@@ -40,12 +41,18 @@ impl Link<'_> {
 
     /// HOT. One message; false when more of it must arrive first.
     fn take_request(&mut self, header: Header) -> Result<bool, End> {
+        if self.must_wait(header) {
+            return Ok(false);
+        }
         self.timing.request(self.client);
         match header.tag {
             tag::QUERY if self.client.no_simple_query => {
                 return Err(End::Fatal(ClientError::pqexec_disallowed()));
             }
-            tag::QUERY => self.send_final(header, Request::Query),
+            tag::QUERY => {
+                self.note_query(header);
+                self.send_final(header, Request::Query);
+            }
             tag::SYNC => self.send_final(header, Request::Sync),
             tag::FUNCTION_CALL => self.send_final(header, Request::FunctionCall),
             tag::EXECUTE => self.send_extended(header, Request::Execute),

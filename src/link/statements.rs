@@ -44,6 +44,7 @@ impl Link<'_> {
 
     fn take_parse(&mut self, header: Header) -> Result<bool, End> {
         if self.client.inbound.unparsed().get(HEADER) == Some(&0) {
+            self.note_unnamed(header);
             self.send_extended(header, Request::Parse(None));
             return Ok(true);
         }
@@ -113,10 +114,14 @@ impl Link<'_> {
         self.server.slot.set_prepared(count);
     }
 
-    /// Makes the server have the statement, with a Parse of ours where it has not.
-    fn ensure_prepared(&mut self, statement: &Arc<Statement>) {
+    /// Makes the server have the statement, with a Parse of ours where it has not; false when what
+    /// is to be sent must go out first.
+    fn ensure_prepared(&mut self, statement: &Arc<Statement>) -> bool {
         if self.server.statements.touch(statement.id) {
-            return;
+            return true;
+        }
+        if !self.has_room_for_parse() {
+            return false;
         }
         self.make_room_for(statement);
         let mut parse = Vec::with_capacity(statement.body.len() + 32);
@@ -132,6 +137,7 @@ impl Link<'_> {
                 client_name: None,
                 statement: Arc::clone(statement),
             })));
+        true
     }
 
     fn take_bind(&mut self, header: Header) -> Result<bool, End> {
@@ -144,16 +150,22 @@ impl Link<'_> {
             }
             _ => return Err(End::Fatal(ClientError::broken_packet("Bind"))),
         };
-        self.timing.count(self.client, Count::Binds);
         if range.is_empty() {
+            self.timing.count(self.client, Count::Binds);
+            self.note_bind(None);
             self.send_extended(header, Request::Bind);
             return Ok(true);
         }
         let name = &unparsed[range.clone()];
         let Some(statement) = self.client.statement(name) else {
+            self.timing.count(self.client, Count::Binds);
             return self.pass_private(header, Request::Bind);
         };
-        self.ensure_prepared(&statement);
+        if !self.ensure_prepared(&statement) {
+            return Ok(false);
+        }
+        self.timing.count(self.client, Count::Binds);
+        self.note_bind(Some(&statement));
         self.rename(header, range, &statement, Request::Bind);
         Ok(true)
     }
@@ -191,7 +203,9 @@ impl Link<'_> {
         let Some(statement) = self.client.statement(&name) else {
             return self.pass_private(header, Request::Describe);
         };
-        self.ensure_prepared(&statement);
+        if !self.ensure_prepared(&statement) {
+            return Ok(false);
+        }
         let range = HEADER + 1..HEADER + 1 + name.len();
         self.rename(header, range, &statement, Request::Describe);
         Ok(true)

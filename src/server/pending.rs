@@ -114,6 +114,18 @@ impl Pending {
         self.queue.is_empty()
     }
 
+    /// HOT. How many requests are outstanding.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Extended messages were sent since the last Sync: without a Flush the server may keep their
+    /// answers.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
     /// The server's state cannot be derived any more; it must not be reused.
     pub fn is_uncertain(&self) -> bool {
         self.uncertain

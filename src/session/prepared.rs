@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use dashmap::DashMap;
 use lru::LruCache;
 
+use crate::wire::frontend;
+
 /// One statement, whoever prepared it.
 #[derive(Debug)]
 pub struct Statement {
@@ -20,6 +22,8 @@ pub struct Statement {
     pub server_name: Box<str>,
     /// Text, NUL and parameter types, as in the Parse message behind the name.
     pub body: Box<[u8]>,
+    /// It may drop all statements of the session that runs it (DEALLOCATE ALL, DISCARD ALL).
+    pub may_drop: bool,
 }
 
 impl PartialEq for Statement {
@@ -52,6 +56,9 @@ impl Dictionary {
                 id,
                 server_name: format!("PGWEIR_{id}").into_boxed_str(),
                 body: body.into(),
+                may_drop: frontend::begins_with_drop(
+                    body.split(|b| *b == 0).next().unwrap_or(body),
+                ),
             })
         });
         Arc::clone(&made)

@@ -20,6 +20,9 @@ pub mod tag {
     pub const TERMINATE: u8 = b'X';
 }
 
+/// A whole Flush.
+pub const FLUSH: [u8; 5] = [tag::FLUSH, 0, 0, 0, 4];
+
 /// Appends a simple Query.
 pub fn query(out: &mut Vec<u8>, sql: &[u8]) {
     out.push(tag::QUERY);
@@ -82,6 +85,54 @@ pub fn described(whole: &[u8]) -> Option<(u8, &[u8])> {
     (rest.is_empty() && (kind == b'S' || kind == b'P')).then_some((kind, name))
 }
 
+/// HOT. Whether a simple query may contain DEALLOCATE ALL or DISCARD ALL: it begins with one of
+/// the words, or has several commands. `true` for some that do not.
+#[inline]
+pub fn may_drop_statements(sql: &[u8]) -> bool {
+    let one = sql.trim_ascii_end();
+    let one = one.strip_suffix(b";").unwrap_or(one);
+    one.contains(&b';') || begins_with_drop(one)
+}
+
+/// Whether a single command begins with DEALLOCATE or DISCARD, behind blanks and comments. `true`
+/// when the first word is beyond the end of `sql`.
+pub fn begins_with_drop(sql: &[u8]) -> bool {
+    let word = after_comments(sql);
+    word.is_empty()
+        || [&b"DEALLOCATE"[..], b"DISCARD"].iter().any(|drop| {
+            let n = drop.len().min(word.len());
+            word[..n].eq_ignore_ascii_case(&drop[..n])
+        })
+}
+
+/// `sql` from its first word on; a comment that does not end hides everything.
+fn after_comments(mut sql: &[u8]) -> &[u8] {
+    loop {
+        sql = sql.trim_ascii_start();
+        let end = match sql {
+            [b'-', b'-', rest @ ..] => rest.iter().position(|b| *b == b'\n').map(|n| n + 2),
+            [b'/', b'*', rest @ ..] => comment_end(rest).map(|n| n + 2),
+            _ => return sql,
+        };
+        sql = &sql[end.unwrap_or(sql.len())..];
+    }
+}
+
+/// Where a comment ends whose `/*` has been read; comments nest.
+fn comment_end(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut at) = (1, 0);
+    while depth > 0 {
+        let step = match text.get(at..at + 2)? {
+            b"/*" => 1,
+            b"*/" => -1,
+            _ => 0,
+        };
+        depth += step;
+        at += if step == 0 { 1 } else { 2 };
+    }
+    Some(at)
+}
+
 /// A frame whose body contradicts its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message")]
@@ -116,6 +167,31 @@ mod tests {
         assert_eq!(&whole[range], b"stmt");
         let broken = framed(b'B', b"portal\0stmt");
         assert_eq!(bind_statement(&broken, broken.len()), Err(Malformed));
+    }
+
+    #[test]
+    fn what_may_drop_statements_is_never_missed() {
+        for sql in [
+            "DISCARD ALL",
+            " deallocate ALL;",
+            "/* a /* b */ */ -- c\n\tDiscard all",
+            "select 1; discard all",
+            "/* not ended",
+            "--",
+            "",
+        ] {
+            assert!(may_drop_statements(sql.as_bytes()), "{sql}");
+        }
+        for sql in [
+            "BEGIN",
+            "select 'discard all';",
+            "d",
+            "declare c cursor for select 1",
+            "/",
+        ] {
+            let is_start = sql == "d";
+            assert_eq!(may_drop_statements(sql.as_bytes()), is_start, "{sql}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::only_pgweir;
 use crate::support::frames::{
-    bind, close, describe, execute, parse, parse_typed, run_prepared, sync,
+    bind, close, describe, execute, parse, parse_typed, query, run_prepared, sync,
 };
 use crate::support::{Bouncer, Pg, RawClient, Running};
 
@@ -234,6 +234,78 @@ fn deallocate_all_and_discard_all_forget_the_clients_statements() {
         );
         client.exchange(&[close(b'S', "s"), sync()].concat());
     }
+}
+
+#[test]
+fn names_pipelined_behind_discard_all_mean_what_they_mean_to_postgresql() {
+    only_pgweir!();
+    let bouncer = pool_of(1);
+    let (mut client, mut other) = (bouncer.client(), bouncer.client());
+    for undo in [
+        "deallocate all",
+        " /* c */ DISCARD ALL;",
+        "select 1; deallocate all",
+    ] {
+        prepare(&mut client, "s", "select 'old'");
+        prepare(&mut other, undo, "select 'known'");
+        let batch = [
+            query(undo),
+            // In use until the command has run.
+            parse("s", "select 'new'"),
+            sync(),
+            run_prepared("s", &[]),
+            // On the server until the command has run.
+            parse("k", "select 'known'"),
+            sync(),
+            run_prepared("k", &[]),
+        ];
+        client.put(&batch.concat());
+        client.until_ready();
+        assert_eq!(client.until_ready().kinds, "1Z", "{undo}");
+        assert_eq!(client.until_ready().one(), "new", "{undo}");
+        assert_eq!(client.until_ready().kinds, "1Z", "{undo}");
+        assert_eq!(client.until_ready().one(), "known", "{undo}");
+        client.ok("deallocate all");
+        other.ok("deallocate all");
+    }
+}
+
+#[test]
+fn names_pipelined_behind_deallocate_all_in_one_batch_need_no_sync() {
+    only_pgweir!();
+    let bouncer = pool_of(1);
+    let mut client = bouncer.client();
+    for name in ["", "drop"] {
+        client.ok("deallocate all");
+        prepare(&mut client, "drop", "deallocate all");
+        prepare(&mut client, "s", "select 'old'");
+        let drop = match name {
+            "" => [parse("", "deallocate all"), bind("", "", &[])].concat(),
+            _ => bind("", "drop", &[]),
+        };
+        let batch = [
+            drop,
+            execute("", 0),
+            parse("s", "select 'new'"),
+            bind("", "s", &[]),
+            execute("", 0),
+            sync(),
+        ];
+        let reply = client.exchange(&batch.concat());
+        assert_eq!(reply.one(), "new", "{name}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_name_dropped_ahead_of_its_use_is_unknown() {
+    let bouncer = pool_of(1);
+    let mut client = bouncer.client();
+    prepare(&mut client, "s", "select 1");
+    client.put(&[query("discard all"), run_prepared("s", &[])].concat());
+    assert!(client.until_ready().errors.is_empty());
+    let reply = client.until_ready();
+    assert_eq!(reply.errors.len(), 1, "{reply:?}");
+    assert!(reply.rows.is_empty(), "{reply:?}");
 }
 
 #[test]

@@ -7,10 +7,12 @@ use super::{PATIENCE, tls};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+mod login;
+
+pub use login::Login;
 
 enum Socket {
     Tcp(TcpStream),
@@ -44,163 +46,6 @@ impl Socket {
 
 trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
-
-/// How to log in. Defaults: 127.0.0.1, user `app`, its own secret, database `app`.
-#[derive(Clone)]
-pub struct Login {
-    host: String,
-    port: u16,
-    socket: Option<PathBuf>,
-    user: String,
-    database: Option<String>,
-    password: Option<String>,
-    parameters: Vec<(String, String)>,
-    version: u32,
-    tls: Option<Arc<rustls::ClientConfig>>,
-    direct_tls: bool,
-}
-
-impl Login {
-    pub fn new(port: u16) -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port,
-            socket: None,
-            user: "app".into(),
-            database: Some("app".into()),
-            password: None,
-            parameters: Vec::new(),
-            version: frames::PROTOCOL_3_0,
-            tls: None,
-            direct_tls: false,
-        }
-    }
-
-    pub fn host(mut self, host: &str) -> Self {
-        self.host = host.into();
-        self
-    }
-
-    /// Over the Unix socket in `dir`.
-    pub fn unix(mut self, dir: &Path) -> Self {
-        self.socket = Some(dir.join(format!(".s.PGSQL.{}", self.port)));
-        self
-    }
-
-    pub fn user(mut self, user: &str) -> Self {
-        self.user = user.into();
-        self
-    }
-
-    pub fn database(mut self, database: &str) -> Self {
-        self.database = Some(database.into());
-        self
-    }
-
-    pub fn no_database(mut self) -> Self {
-        self.database = None;
-        self
-    }
-
-    pub fn password(mut self, password: &str) -> Self {
-        self.password = Some(password.into());
-        self
-    }
-
-    pub fn parameter(mut self, key: &str, value: &str) -> Self {
-        self.parameters.push((key.into(), value.into()));
-        self
-    }
-
-    pub fn version(mut self, version: u32) -> Self {
-        self.version = version;
-        self
-    }
-
-    pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
-    /// TLS without an SSLRequest before it (ALPN `postgresql`).
-    pub fn direct_tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self.direct_tls = true;
-        self
-    }
-
-    /// The connection before anything is sent on it.
-    pub fn open(&self) -> io::Result<RawClient> {
-        let socket = match &self.socket {
-            Some(path) => Socket::Unix(UnixStream::connect(path)?),
-            None => {
-                let tcp = TcpStream::connect((self.host.as_str(), self.port))?;
-                tcp.set_nodelay(true)?;
-                Socket::Tcp(tcp)
-            }
-        };
-        socket.patience(PATIENCE);
-        Ok(RawClient {
-            socket,
-            login: self.clone(),
-            buffer: Vec::new(),
-            start: 0,
-            key: Vec::new(),
-            parameters: Vec::new(),
-            welcome: Reply::default(),
-        })
-    }
-
-    /// Logs in; the error is the server's, or what the socket said.
-    pub fn try_connect(&self) -> Result<RawClient, PgError> {
-        let gone = |error: io::Error| PgError {
-            fields: vec![('M', error.to_string())],
-        };
-        let mut client = self.open().map_err(gone)?;
-        client.encrypt().map_err(gone)?;
-        client.send(&self.startup()).map_err(gone)?;
-        client.authenticate()?;
-        Ok(client)
-    }
-
-    pub fn connect(&self) -> RawClient {
-        match self.try_connect() {
-            Ok(client) => client,
-            Err(error) => panic!("login of {} failed: {error:?}", self.user),
-        }
-    }
-
-    /// The error of a login that must not succeed.
-    pub fn refused(&self) -> PgError {
-        match self.try_connect() {
-            Ok(_) => panic!("{} was let in", self.user),
-            Err(error) => error,
-        }
-    }
-
-    /// The startup packet.
-    pub fn startup(&self) -> Vec<u8> {
-        let mut all = vec![("user", self.user.as_str())];
-        all.extend(self.database.as_deref().map(|name| ("database", name)));
-        all.extend(
-            self.parameters
-                .iter()
-                .map(|(k, v)| (k.as_str(), v.as_str())),
-        );
-        frames::startup(self.version, &all)
-    }
-
-    fn secret(&self) -> String {
-        let known = super::pg::ROLES
-            .iter()
-            .find(|(name, ..)| *name == self.user);
-        match (&self.password, known) {
-            (Some(password), _) => password.clone(),
-            (None, Some((_, secret, _))) => (*secret).to_owned(),
-            (None, None) => format!("{}-secret", self.user),
-        }
-    }
-}
 
 /// One connection.
 pub struct RawClient {
@@ -467,6 +312,17 @@ impl RawClient {
             let got = line.read_some(&mut byte).unwrap_or(0);
             assert_eq!(got, 0, "a cancel request gets no answer");
         })
+    }
+
+    /// Sends from a thread of its own, so that answers can be read meanwhile. Not over TLS.
+    pub fn put_behind(&self, bytes: Vec<u8>) {
+        let cloned = match &self.socket {
+            Socket::Tcp(s) => s.try_clone().map(Socket::Tcp),
+            Socket::Unix(s) => s.try_clone().map(Socket::Unix),
+            Socket::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        let mut socket = cloned.expect("a second handle");
+        std::thread::spawn(move || socket.io().write_all(&bytes));
     }
 
     /// True when nothing arrives for `pause`, and the connection stays open.

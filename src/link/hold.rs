@@ -1,0 +1,130 @@
+//! HOT. When a request of the client waits until the server has answered earlier ones.
+//!
+//! Owns: why and until when. Three reasons: too much is outstanding; a command that may drop every
+//! prepared statement is unanswered and the request names a statement; Parses put in front of the
+//! client's messages have filled the buffer. A held request stays unparsed; reading goes on until
+//! its buffer is full.
+//! Must never hold without the server being about to answer: where it may keep its answers until
+//! Sync, a Flush is put in, and while it reads COPY data nothing is held.
+
+use super::Link;
+use crate::net::buf::LARGE;
+use crate::session::prepared::Statement;
+use crate::wire::frame::{HEADER, Header};
+use crate::wire::frontend::{self, tag};
+
+/// Requests that may be outstanding on one server. A pipeline is this deep without a pause; the
+/// queue of one server then has about 24 kB.
+const MAX_OUTSTANDING: usize = 1024;
+/// How few must be left before the client is read on: one Flush for many requests.
+const RESUME_AT: usize = MAX_OUTSTANDING / 2;
+
+/// What is held, and why.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    /// The first unparsed message waits: it is to be looked at again after each step.
+    pub is_held: bool,
+    /// Until at most so many requests are outstanding.
+    until: Option<usize>,
+    /// A command that may drop all prepared statements is outstanding.
+    may_drop: bool,
+    /// The unnamed statement is one.
+    unnamed_may_drop: bool,
+}
+
+impl Link<'_> {
+    /// HOT. Whether a message must wait for replies.
+    #[inline]
+    pub(super) fn must_wait(&mut self, header: Header) -> bool {
+        if self.server.pending.is_empty() {
+            self.hold.may_drop = false;
+            self.hold.until = None;
+            return false;
+        }
+        self.is_too_early(header)
+    }
+
+    fn is_too_early(&mut self, header: Header) -> bool {
+        let pending = &self.server.pending;
+        if pending.in_copy() {
+            return false;
+        }
+        let outstanding = pending.len();
+        if self.hold.until.is_none_or(|until| outstanding <= until) {
+            self.hold.until = self.reason_to_wait(header, outstanding);
+            if self.hold.until.is_none() {
+                return false;
+            }
+            if self.server.pending.is_unsynced() {
+                self.client.inbound.insert_parsed(&frontend::FLUSH);
+            }
+        }
+        self.hold.is_held = true;
+        true
+    }
+
+    /// How few requests must be outstanding before the message may go, when that is not so now.
+    fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<usize> {
+        if self.hold.may_drop && self.may_name_statement(header) {
+            Some(0)
+        } else if outstanding >= MAX_OUTSTANDING {
+            Some(RESUME_AT)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a message may name a prepared statement; `true` while that cannot be seen.
+    fn may_name_statement(&self, header: Header) -> bool {
+        let unparsed = self.client.inbound.unparsed();
+        match header.tag {
+            tag::PARSE => unparsed.get(HEADER) != Some(&0),
+            tag::BIND => match frontend::bind_statement(unparsed, header.total) {
+                Ok(Some(name)) => !name.is_empty(),
+                _ => true,
+            },
+            tag::DESCRIBE | tag::CLOSE => {
+                unparsed.get(HEADER) != Some(&b'P') && unparsed.get(HEADER + 1) != Some(&0)
+            }
+            _ => false,
+        }
+    }
+
+    /// HOT. A simple query is about to be sent.
+    #[inline]
+    pub(super) fn note_query(&mut self, header: Header) {
+        if self.max_prepared > 0 && !self.hold.may_drop {
+            let unparsed = self.client.inbound.unparsed();
+            self.hold.may_drop = match unparsed.get(HEADER..header.total) {
+                Some(body) => {
+                    frontend::may_drop_statements(body.strip_suffix(b"\0").unwrap_or(body))
+                }
+                None => true,
+            };
+        }
+    }
+
+    /// A Parse of the unnamed statement is about to be sent.
+    pub(super) fn note_unnamed(&mut self, header: Header) {
+        let unparsed = self.client.inbound.unparsed();
+        let seen = &unparsed[..unparsed.len().min(header.total)];
+        let text = seen.get(HEADER + 1..).unwrap_or_default();
+        let text = text.split(|byte| *byte == 0).next().unwrap_or(text);
+        self.hold.unnamed_may_drop = frontend::begins_with_drop(text);
+    }
+
+    /// A Bind is about to be sent: what it prepares may be executed.
+    pub(super) fn note_bind(&mut self, statement: Option<&Statement>) {
+        self.hold.may_drop |= match statement {
+            Some(statement) => statement.may_drop,
+            None => self.hold.unnamed_may_drop,
+        };
+    }
+
+    /// Whether one more Parse may be put in front of the client's next message.
+    pub(super) fn has_room_for_parse(&mut self) -> bool {
+        let is_full = self.client.inbound.unsent().len() > LARGE;
+        self.hold.is_held |= is_full;
+        !is_full
+    }
+}
