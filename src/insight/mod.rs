@@ -10,6 +10,7 @@
 //! known.rs      HOT: which fingerprints have a text
 //! figures.rs    what is counted                    histogram.rs  log-linear, 512 bytes
 //! names.rs      numbers for pools, applications    labels.rs     groups that are not statements
+//! locks.rs      who waits for whom
 //! ```
 
 pub mod figures;
@@ -17,12 +18,14 @@ pub mod histogram;
 pub mod known;
 pub mod labels;
 pub mod lane;
+pub mod locks;
 pub mod names;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use known::Known;
 use lane::Recorder;
+use locks::Locks;
 use names::Names;
 
 /// What lanes share with the collector and the readers.
@@ -32,6 +35,8 @@ pub struct Insight {
     pub names: Names,
     /// Fingerprints that have a text.
     pub known: Known,
+    /// Who waits for whom on each PostgreSQL server.
+    pub locks: Locks,
     recorders: Box<[Recorder]>,
     enabled: AtomicBool,
     slow_us: AtomicU64,
@@ -59,6 +64,7 @@ impl Insight {
         Self {
             names: Names::default(),
             known: Known::with_room_for(groups),
+            locks: Locks::default(),
             recorders: (0..writers.max(1)).map(|_| Recorder::default()).collect(),
             enabled: AtomicBool::new(true),
             slow_us: AtomicU64::new(u64::MAX),
