@@ -293,7 +293,7 @@ impl Bounded {
 }
 
 /// How many classes there are.
-pub const CLASSES: usize = Class::Other as usize + 1;
+pub const CLASSES: usize = Class::Composite as usize + 1;
 
 /// What one pool amounts to. Composite groups are not in here: each statement counts once.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -25,7 +25,7 @@ pub const SYNTAX_ERROR: u64 = of_label("(error:42601)");
 /// What failed with another error of class 42 and was never seen to work.
 pub const NAME_ERROR: u64 = of_label("(error:42xxx)");
 
-const EVICTED: [(u64, &str); 11] = [
+const EVICTED: [(u64, &str); 12] = [
     (of_label("(evicted select)"), "(evicted select)"),
     (of_label("(evicted insert)"), "(evicted insert)"),
     (of_label("(evicted update)"), "(evicted update)"),
@@ -37,6 +37,7 @@ const EVICTED: [(u64, &str); 11] = [
     (of_label("(evicted control)"), "(evicted control)"),
     (of_label("(evicted empty)"), "(evicted empty)"),
     (of_label("(evicted other)"), "(evicted other)"),
+    (of_label("(evicted composite)"), "(evicted composite)"),
 ];
 
 const FIXED: [(u64, &str); 5] = [

@@ -20,6 +20,7 @@ pub mod labels;
 pub mod lane;
 pub mod locks;
 pub mod names;
+pub mod tracker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 

@@ -54,6 +54,8 @@ pub enum Class {
     /// Everything else: DO, CALL, EXPLAIN, LOCK, NOTIFY, what is not SQL.
     #[default]
     Other,
+    /// Never from the lexer: statements whose times cannot be told apart, as one group.
+    Composite,
 }
 
 /// What the session must know about a statement beyond its class.
@@ -101,4 +103,28 @@ pub struct Statement {
     pub is_truncated: bool,
     /// A literal, comment or quoted name runs to the end of the text.
     pub is_unterminated: bool,
+}
+
+/// What is remembered of a statement that was prepared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Its fingerprint.
+    pub fingerprint: u64,
+    /// What it does.
+    pub class: Class,
+    /// What the session must know.
+    pub verb: Verb,
+    /// Changes rows or takes row locks.
+    pub writes: bool,
+}
+
+impl From<&Statement> for Summary {
+    fn from(statement: &Statement) -> Self {
+        Self {
+            fingerprint: statement.fingerprint,
+            class: statement.class,
+            verb: statement.verb,
+            writes: statement.writes,
+        }
+    }
 }

@@ -1,0 +1,243 @@
+//! HOT. What came back from a server, in order.
+
+use super::{Done, Running, Tracker};
+use crate::insight::figures::{Parts, SUCCESS, SqlState};
+
+/// Which request of the extended protocol failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// A simple Query or a FunctionCall.
+    Query,
+    /// A step of the extended protocol, Execute or one that leads to it; with it go so many
+    /// Executes up to the next Sync.
+    Extended {
+        /// Executes that will not be answered, the failed one included.
+        executes: usize,
+    },
+    /// Sync itself: the commit did not work.
+    Sync,
+    /// Nothing was asked: the server says it of its own accord.
+    Unasked,
+}
+
+impl Tracker {
+    /// HOT. A row for the client.
+    #[inline]
+    pub fn row(&mut self, bytes: usize) {
+        self.rows += 1;
+        self.reply_bytes += bytes as u64;
+    }
+
+    /// HOT. Another reply for the client.
+    #[inline]
+    pub fn reply(&mut self, bytes: usize) {
+        self.reply_bytes += bytes as u64;
+    }
+
+    /// HOT. CommandComplete: the tag without its NUL.
+    pub fn completed(&mut self, tag: &[u8]) {
+        let rows = rows_of(tag);
+        // A SELECT's number is that of the last portion of its portal; CREATE TABLE AS sends none.
+        let rows = if tag.starts_with(b"SELECT") {
+            rows.max(self.rows)
+        } else {
+            rows
+        };
+        self.transaction.completed(tag);
+        self.finish(SUCCESS, rows, false);
+    }
+
+    /// EmptyQueryResponse.
+    pub fn completed_empty(&mut self) {
+        self.finish(SUCCESS, 0, false);
+    }
+
+    /// PortalSuspended.
+    pub fn suspended(&mut self) {
+        let rows = self.rows;
+        self.finish(SUCCESS, rows, true);
+    }
+
+    /// The result of a FunctionCall.
+    pub fn function_returned(&mut self) {
+        self.finish(SUCCESS, 1, false);
+    }
+
+    fn finish(&mut self, sqlstate: SqlState, rows: u64, is_suspended: bool) {
+        let result_bytes = std::mem::take(&mut self.reply_bytes);
+        self.rows = 0;
+        let Some(run) = self.running.pop_front() else {
+            // More answers than statements were seen in the text: an addition to the last.
+            if let Some(last) = self.done.last_mut() {
+                last.rows += rows;
+                last.result_bytes += result_bytes;
+            }
+            return;
+        };
+        let mut done = Done {
+            run,
+            sqlstate,
+            rows,
+            result_bytes,
+            is_shared: false,
+            is_abandoned: false,
+        };
+        if is_suspended {
+            self.keep_portal(&done.run);
+        } else if !done.is_error() && done.run.extra.is_some() {
+            self.follow_prepared(&mut done);
+        }
+        self.done.push(done);
+    }
+
+    fn keep_portal(&mut self, run: &Running) {
+        let name = run.extra.as_ref().and_then(|extra| extra.portal.as_deref());
+        let portal = match name {
+            None => self.unnamed_portal.as_mut(),
+            Some(name) => self.portals.get_mut(name),
+        };
+        if let Some(portal) = portal {
+            portal.is_suspended = true;
+        }
+    }
+
+    /// ErrorResponse.
+    pub fn failed(&mut self, what: Failed, sqlstate: SqlState) {
+        self.transaction.failed();
+        match what {
+            Failed::Query => {
+                let request = self.running.front().map(|run| run.request);
+                self.finish(sqlstate, 0, false);
+                while self.running.front().map(|run| run.request) == request && request.is_some() {
+                    self.skip_front();
+                }
+            }
+            Failed::Extended { executes: 0 } => self.failed_before_execute(sqlstate),
+            Failed::Extended { executes } => {
+                self.finish(sqlstate, 0, false);
+                for _ in 1..executes {
+                    self.skip_front();
+                }
+            }
+            Failed::Sync => {
+                if let Some(last) = self.done.last_mut() {
+                    last.sqlstate = sqlstate;
+                }
+            }
+            Failed::Unasked => self.unasked_error(sqlstate),
+        }
+    }
+
+    /// PostgreSQL skips it: it never ran.
+    fn skip_front(&mut self) {
+        if let Some(run) = self.running.pop_front() {
+            self.wait_us += run.parts.wait;
+        }
+    }
+
+    /// A Parse or Describe without an Execute behind it failed.
+    fn failed_before_execute(&mut self, sqlstate: SqlState) {
+        let Some(what) = self.last_parsed else {
+            return self.unasked_error(sqlstate);
+        };
+        let text = self.unnamed_text.take();
+        let run = Running {
+            what,
+            request: self.requests,
+            is_extended: true,
+            continues: false,
+            start_us: self.free_since_us,
+            first_us: 0,
+            parts: Parts {
+                wait: std::mem::take(&mut self.wait_us),
+                ..Parts::default()
+            },
+            request_bytes: std::mem::take(&mut self.request_bytes),
+            text_hash: 0,
+            extra: text.map(|text| {
+                Box::new(super::Extra {
+                    text: Some(text),
+                    ..super::Extra::default()
+                })
+            }),
+        };
+        self.running.push_front(run);
+        self.finish(sqlstate, 0, false);
+    }
+
+    /// HOT. ReadyForQuery of a request: what it left unanswered never ran.
+    #[inline]
+    pub fn ready(&mut self, ends_query: bool) {
+        if ends_query && !self.running.is_empty() {
+            self.drop_unanswered();
+        }
+        if let Some(last) = self.done.last_mut() {
+            last.result_bytes += std::mem::take(&mut self.reply_bytes);
+        }
+    }
+
+    /// The lexer saw more statements in a Query than were answered.
+    fn drop_unanswered(&mut self) {
+        let answered = self.done.last().map(|done| done.run.request);
+        while self.running.front().is_some_and(|run| {
+            !run.is_extended && (answered.is_none() || answered == Some(run.request))
+        }) {
+            self.skip_front();
+        }
+    }
+
+    /// The client does not take its bytes.
+    pub fn stalled(&mut self, now: u64) {
+        if self.stalled_since_us == 0 {
+            self.stalled_since_us = now;
+        }
+    }
+
+    /// HOT. Whether the client does not take its bytes.
+    #[inline]
+    pub fn is_stalled(&self) -> bool {
+        self.stalled_since_us != 0
+    }
+
+    /// The client takes its bytes again.
+    pub fn resumed(&mut self, now: u64) {
+        let since = std::mem::take(&mut self.stalled_since_us);
+        self.stall_us += now.saturating_sub(since);
+    }
+}
+
+/// The number at the end of a command tag, for commands that have rows; 0 for MOVE as
+/// pg_stat_statements counts it.
+fn rows_of(tag: &[u8]) -> u64 {
+    if tag.starts_with(b"MOVE") {
+        return 0;
+    }
+    let digits = tag.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let mut rows = 0u64;
+    let mut unit = 1u64;
+    for digit in digits {
+        rows = rows.saturating_add(u64::from(digit - b'0').saturating_mul(unit));
+        unit = unit.saturating_mul(10);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_the_last_number_of_the_tag() {
+        for (tag, rows) in [
+            (&b"INSERT 0 5"[..], 5),
+            (b"SELECT 12", 12),
+            (b"COPY 100", 100),
+            (b"MOVE 7", 0),
+            (b"CREATE TABLE", 0),
+            (b"", 0),
+            (b"SELECT 99999999999999999999999", u64::MAX),
+        ] {
+            assert_eq!(rows_of(tag), rows, "{}", String::from_utf8_lossy(tag));
+        }
+    }
+}

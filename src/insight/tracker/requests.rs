@@ -1,0 +1,301 @@
+//! HOT. What was asked of a server.
+
+use super::{Extra, MAX_NAMES, Portal, Running, Tracker};
+use crate::insight::figures::Parts;
+use crate::insight::labels;
+use crate::insight::lane::Mixer;
+use crate::sql::{Class, Statement, Summary, Verb};
+
+/// Longest sample kept, bytes.
+const SAMPLE: usize = 4 << 10;
+/// Longest comment with tags kept, bytes.
+const TAGS: usize = 1 << 10;
+
+/// The bytes of a text that the lexer speaks of: `bytes[0]` is its byte number `offset`.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// What is there of it.
+    pub bytes: &'a [u8],
+    /// Bytes of the text that came before.
+    pub offset: usize,
+}
+
+impl<'a> Text<'a> {
+    /// A part of the text, as far as it is there.
+    fn get(&self, span: &std::ops::Range<usize>) -> &'a [u8] {
+        let start = span.start.saturating_sub(self.offset);
+        let end = span.end.saturating_sub(self.offset);
+        let end = end.min(self.bytes.len());
+        self.bytes.get(start.min(end)..end).unwrap_or_default()
+    }
+}
+
+/// A name as PostgreSQL takes it: without its quotes, or in lower case.
+fn folded(name: &[u8]) -> Box<[u8]> {
+    match name {
+        [b'"', inner @ .., b'"'] => inner.into(),
+        plain => plain.to_ascii_lowercase().into(),
+    }
+}
+
+fn head(bytes: &[u8], longest: usize) -> Box<[u8]> {
+    bytes[..bytes.len().min(longest)].into()
+}
+
+impl Tracker {
+    /// HOT. Bytes of a request, headers included; they count for the next statement, or for the one
+    /// that runs when they are COPY data.
+    #[inline]
+    pub fn add_request_bytes(&mut self, bytes: usize) {
+        self.request_bytes += bytes as u64;
+    }
+
+    /// HOT. A Query is about to be told; its statements come through `statement`.
+    #[inline]
+    pub fn next_request(&mut self) {
+        self.requests = self.requests.wrapping_add(1);
+        // Query destroys the unnamed portal and statement.
+        self.unnamed_portal = None;
+    }
+
+    /// HOT. A statement of a simple Query; its fingerprint.
+    pub fn statement(&mut self, statement: &Statement, text: Text<'_>, now: u64) -> u64 {
+        let mut what = Summary::from(statement);
+        let mut extra = None;
+        if what.verb != Verb::Other {
+            self.resolve(&mut what, statement, text, &mut extra);
+        }
+        if !self.insight.known.has(what.fingerprint) {
+            extra.get_or_insert_with(Box::<Extra>::default).text =
+                Some(text.get(&statement.span).into());
+        }
+        if self.insight.keeps_samples() {
+            extra.get_or_insert_with(Box::<Extra>::default).sample =
+                Some(head(text.get(&statement.span), SAMPLE));
+        }
+        if let Some(tags) = &statement.tags {
+            extra.get_or_insert_with(Box::<Extra>::default).tags = Some(head(text.get(tags), TAGS));
+        }
+        let text_hash = if self.transaction.has_seen(what.fingerprint) {
+            hash(text.get(&statement.span))
+        } else {
+            0
+        };
+        self.push(what, false, now, text_hash, extra);
+        what.fingerprint
+    }
+
+    /// What PREPARE, EXECUTE and DEALLOCATE speak of.
+    fn resolve(
+        &mut self,
+        what: &mut Summary,
+        statement: &Statement,
+        text: Text<'_>,
+        extra: &mut Option<Box<Extra>>,
+    ) {
+        let name = statement.name.as_ref().map(|span| folded(text.get(span)));
+        match what.verb {
+            // As pg_stat_statements does: an EXECUTE is a call of the statement it names.
+            Verb::Execute => {
+                if let Some(&(fingerprint, class)) = name.and_then(|name| self.prepared.get(&name))
+                {
+                    what.fingerprint = fingerprint;
+                    what.class = class;
+                }
+            }
+            Verb::Prepare | Verb::Deallocate => {
+                let extra = extra.get_or_insert_with(Box::<Extra>::default);
+                extra.name = name;
+                extra.body = statement.body;
+            }
+            _ => {}
+        }
+    }
+
+    /// A request that runs something without a text: the FunctionCall sub-protocol.
+    pub fn function_call(&mut self, now: u64) {
+        let what = Summary {
+            fingerprint: labels::FUNCTION_CALL,
+            class: Class::Other,
+            ..Summary::default()
+        };
+        self.push(what, false, now, 0, None);
+    }
+
+    /// HOT. A Parse was sent: what it holds, and its text where that is not known yet.
+    pub fn parsed(&mut self, name: &[u8], what: Summary, text: &[u8]) {
+        self.last_parsed = Some(what);
+        if name.is_empty() {
+            let is_new = !self.insight.known.has(what.fingerprint);
+            self.unnamed_text = is_new.then(|| text.into());
+        }
+    }
+
+    /// A Parse whose name goes to the server as it is.
+    pub fn parsed_by_name(&mut self, name: &[u8], what: Summary) {
+        if self.named.len() < MAX_NAMES {
+            self.named.insert(name.into(), what);
+        }
+    }
+
+    /// What a name stands for that went to the server as it is.
+    pub fn named(&self, name: &[u8]) -> Option<Summary> {
+        self.named.get(name).copied()
+    }
+
+    /// HOT. A Bind was sent. `text`: the statement's text, asked for only when it is not known.
+    pub fn bound<'a>(&mut self, portal: &[u8], what: Summary, text: impl FnOnce() -> &'a [u8]) {
+        let is_new = !self.insight.known.has(what.fingerprint);
+        let text = match is_new {
+            false => None,
+            true => match self.unnamed_text.take() {
+                Some(text) => Some(text),
+                None => Some(text().into()),
+            },
+        };
+        let bound = Portal {
+            what,
+            text: text.filter(|text| !text.is_empty()),
+            text_hash: 0,
+            is_suspended: false,
+        };
+        if portal.is_empty() {
+            self.unnamed_portal = Some(bound);
+        } else if self.portals.len() < MAX_NAMES {
+            self.portals.insert(portal.into(), bound);
+        }
+    }
+
+    /// HOT. An Execute was sent; the fingerprint of its statement.
+    pub fn execute(&mut self, portal: &[u8], now: u64) -> u64 {
+        self.requests = self.requests.wrapping_add(1);
+        let bound = if portal.is_empty() {
+            self.unnamed_portal.as_mut()
+        } else {
+            self.portals.get_mut(portal)
+        };
+        let Some(bound) = bound else {
+            let what = Summary {
+                fingerprint: labels::UNSEEN,
+                ..Summary::default()
+            };
+            self.push(what, true, now, 0, None);
+            return what.fingerprint;
+        };
+        let what = bound.what;
+        let continues = std::mem::take(&mut bound.is_suspended);
+        let text = bound.text.take();
+        let hash = bound.text_hash;
+        let mut extra = text.map(|text| {
+            Box::new(Extra {
+                text: Some(text),
+                ..Extra::default()
+            })
+        });
+        if !portal.is_empty() {
+            extra.get_or_insert_with(Box::<Extra>::default).portal = Some(portal.into());
+        }
+        self.push(what, true, now, hash, extra);
+        if let Some(run) = self.running.back_mut() {
+            run.continues = continues;
+        }
+        what.fingerprint
+    }
+
+    /// HOT.
+    #[inline]
+    fn push(
+        &mut self,
+        what: Summary,
+        is_extended: bool,
+        now: u64,
+        text_hash: u64,
+        extra: Option<Box<Extra>>,
+    ) {
+        if what.verb == Verb::Commit {
+            self.transaction.commit_asked();
+        }
+        self.running.push_back(Running {
+            what,
+            request: self.requests,
+            is_extended,
+            continues: false,
+            start_us: now,
+            first_us: 0,
+            parts: Parts {
+                wait: std::mem::take(&mut self.wait_us),
+                ..Parts::default()
+            },
+            request_bytes: std::mem::take(&mut self.request_bytes),
+            text_hash,
+            extra,
+        });
+    }
+
+    /// The rest of a request that had come in pieces is there: the server had it only now.
+    pub fn uploaded(&mut self, now: u64) {
+        let request = self.requests;
+        let statements = self.running.iter_mut().rev();
+        // What the client took to send it is booked once, on the first of its statements.
+        let mut first = None;
+        for run in statements.take_while(|run| run.request == request) {
+            let late = now.saturating_sub(run.start_us);
+            run.start_us = now;
+            first = Some((run, late));
+        }
+        if let Some((run, late)) = first {
+            run.parts.transfer += late;
+        }
+    }
+
+    /// The server runs our SET before the client's first statement: that is waiting, not work.
+    pub fn made_to_match(&mut self, now: u64) {
+        let late = now.saturating_sub(self.free_since_us);
+        self.free_since_us = now;
+        match self.running.front_mut() {
+            Some(run) => run.parts.wait += late,
+            None => self.wait_us += late,
+        }
+    }
+
+    /// The client is silent since its last answer; it asks again now.
+    #[inline]
+    pub fn thought(&mut self, us: u64, now: u64) {
+        self.think_us = us;
+        self.free_since_us = now;
+        self.transaction.thought(us);
+    }
+
+    /// HOT. A transaction begins on a server that the client keeps (session mode).
+    #[inline]
+    pub fn transaction_begins(&mut self, now: u64) {
+        self.transaction.begin(now);
+        self.free_since_us = now;
+    }
+
+    /// The server asks for COPY data.
+    pub fn copy_begins(&mut self, now: u64) {
+        self.copy_since_us = now;
+    }
+
+    /// The client's COPY data is at its end; `server_stall_us`: how long the server did not take it.
+    pub fn copy_ends(&mut self, now: u64, server_stall_us: u64) {
+        let since = std::mem::take(&mut self.copy_since_us);
+        if since != 0 {
+            let spent = now.saturating_sub(since);
+            self.stall_us += spent.saturating_sub(server_stall_us);
+        }
+        let bytes = std::mem::take(&mut self.request_bytes);
+        if let Some(run) = self.running.front_mut() {
+            run.request_bytes += bytes;
+        }
+    }
+}
+
+/// Tells texts apart inside one transaction; never leaves the process. 0 means "not looked at".
+fn hash(text: &[u8]) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = Mixer::default();
+    hasher.write(text);
+    hasher.finish().max(1)
+}
