@@ -28,6 +28,9 @@ const PURGE_EVERY: u32 = 30;
 /// How soon a changed stats_period is noticed.
 const STATS_LOOK: Duration = Duration::from_secs(1);
 
+/// Between two collections; what a lane keeps in between is bounded.
+const COLLECT: Duration = Duration::from_secs(1);
+
 /// What the control thread is made of.
 pub struct NewControl {
     pub directory: Arc<Directory>,
@@ -240,6 +243,7 @@ impl Control {
             let ticks = tokio::spawn(tick(Arc::clone(&process), balance));
             let metrics = tokio::spawn(serve_http(Arc::clone(&process)));
             let stats = tokio::spawn(report_stats(Arc::clone(&process)));
+            let collector = tokio::spawn(collect(Arc::clone(&process)));
             process.notifier.ready();
             loop {
                 tokio::select! {
@@ -250,6 +254,7 @@ impl Control {
             ticks.abort();
             metrics.abort();
             stats.abort();
+            collector.abort();
         });
         let _ = self.process.listening.send(Listening::None);
     }
@@ -281,6 +286,16 @@ async fn report_stats(process: Arc<Process>) {
         if process.directory.shared.live().config.settings.log_stats {
             log::info!("{text}");
         }
+    }
+}
+
+/// Once a second: what the lanes counted becomes what everybody sees.
+async fn collect(process: Arc<Process>) {
+    let mut ticks = interval(COLLECT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        process.directory.shared.insight.collect();
     }
 }
 

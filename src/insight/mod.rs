@@ -11,19 +11,31 @@
 //! figures.rs    what is counted                    histogram.rs  log-linear, 512 bytes
 //! names.rs      numbers for pools, applications    labels.rs     groups that are not statements
 //! locks.rs      who waits for whom
+//! collector.rs  from the lanes to global/          global/       all groups, texts, windows, sums
+//! read.rs       what readers get
 //! ```
 
+mod collector;
 pub mod figures;
+mod global;
 pub mod histogram;
 pub mod known;
 pub mod labels;
 pub mod lane;
 pub mod locks;
 pub mod names;
+pub mod read;
 pub mod tracker;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+pub use read::{Filter, View};
+
+use crate::config::OwnSettings;
+use crate::stats::clock::{as_us, now_us};
+use global::Global;
 use known::Known;
 use lane::Recorder;
 use locks::Locks;
@@ -39,6 +51,7 @@ pub struct Insight {
     /// Who waits for whom on each PostgreSQL server.
     pub locks: Locks,
     recorders: Box<[Recorder]>,
+    global: Mutex<Global>,
     enabled: AtomicBool,
     slow_us: AtomicU64,
     slow_transaction_us: AtomicU64,
@@ -58,6 +71,22 @@ pub struct Settings {
     pub samples: bool,
 }
 
+impl From<&OwnSettings> for Settings {
+    fn from(own: &OwnSettings) -> Self {
+        // 0 = off, as everywhere in the settings.
+        let limit = |duration: Duration| match as_us(duration) {
+            0 => u64::MAX,
+            us => us,
+        };
+        Self {
+            enabled: own.insight,
+            slow_us: limit(own.slow_statement_ms),
+            slow_transaction_us: limit(own.slow_transaction_ms),
+            samples: own.sample_literals,
+        }
+    }
+}
+
 impl Insight {
     /// `writers`: the number of lanes plus one for the control thread; `groups`:
     /// `statement_table_size`.
@@ -67,6 +96,7 @@ impl Insight {
             known: Known::with_room_for(groups),
             locks: Locks::default(),
             recorders: (0..writers.max(1)).map(|_| Recorder::default()).collect(),
+            global: Mutex::new(Global::with_room_for(groups, now_us())),
             enabled: AtomicBool::new(true),
             slow_us: AtomicU64::new(u64::MAX),
             slow_transaction_us: AtomicU64::new(u64::MAX),

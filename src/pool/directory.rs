@@ -15,6 +15,7 @@ use super::{Limits, Pool};
 use crate::auth::scram::{CapturedKeys, KeyCache};
 use crate::config::{Config, DatabaseConfig, Userlist};
 use crate::error::ClientError;
+use crate::insight::{self, Insight};
 use crate::lane::Lane;
 use crate::net::SocketOptions;
 use crate::net::dns::Resolver;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Rare events.
     pub events: Events,
+    /// Statements and transactions.
+    pub insight: Arc<Insight>,
     /// Tracked parameters.
     pub tracked: Arc<Tracked>,
     /// Shared prepared statements.
@@ -89,10 +92,14 @@ impl Shared {
     pub fn assemble(new: NewShared) -> Arc<Self> {
         let extra = &new.live.config.settings.track_extra_parameters;
         let tracked = Arc::new(Tracked::with_extra(extra));
+        let own = &new.live.config.own;
+        let insight = Insight::with_writers(new.lanes.len() + 1, own.statement_table_size as usize);
+        insight.apply(&insight::Settings::from(own));
         Arc::new(Self {
             lanes: new.lanes,
             registry: Registry::default(),
             events: Events::default(),
+            insight: Arc::new(insight),
             tracked,
             dictionary: Dictionary::default(),
             caps: Arc::default(),
@@ -357,6 +364,8 @@ impl Directory {
     pub fn reload(&self, live: Live) {
         let before = self.shared.live.swap(Arc::new(live));
         let live = self.shared.live_arc();
+        let settings = insight::Settings::from(&live.config.own);
+        self.shared.insight.apply(&settings);
         let tls_changed = before.server_tls.fingerprint() != live.server_tls.fingerprint();
         for database in self.databases() {
             let entry = if database.is_auto {

@@ -43,6 +43,7 @@ pub use release::{release, release_at, reset};
 pub use state::PoolFigures;
 
 use crate::config::PoolMode;
+use crate::insight::lane::PoolId;
 use crate::stats::PoolCounters;
 use arc_swap::ArcSwap;
 use state::State;
@@ -55,6 +56,8 @@ pub struct Pool {
     pub database: Arc<Database>,
     /// Pool user: the forced user, else the login user.
     pub user: Arc<str>,
+    /// Its number in `insight`.
+    pub insight_id: PoolId,
     /// What SHOW STATS sums up.
     pub counters: PoolCounters,
     /// Timeouts of running queries, resolved; replaced on reload.
@@ -79,9 +82,11 @@ impl Pool {
         limits: Limits,
     ) -> Arc<Self> {
         let lanes = shared.lanes.len();
+        let insight_id = shared.insight.names.pool_id(&database.name, &user);
         Arc::new(Self {
             database,
             user,
+            insight_id,
             counters: PoolCounters::with_writers(lanes + 1),
             timeouts: ArcSwap::from_pointee(limits.timeouts),
             clients: AtomicUsize::new(0),
