@@ -2,6 +2,39 @@
 //!
 //! Owns the one-pass lexer. No I/O, no allocation where a fingerprint is asked for, no opinion
 //! about connections. Rules: insight.md 1.4.
+//!
+//! ```text
+//! bytes.rs scan.rs keyword.rs      classes of bytes · where tokens end · words with a rule
+//! hash.rs sink.rs text.rs          tokens to 64 bits · or also to a text
+//! lexer.rs                         the walk over one statement
+//! opening.rs utility.rs            its first word · transactions, cursors, settings
+//! lists.rs elements.rs             IN, ARRAY and VALUES of any length
+//! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
+//! tags.rs names.rs                 comments with tags · what a text is about
+//! ```
+
+mod bytes;
+mod elements;
+mod hash;
+mod keyword;
+mod lexer;
+mod lists;
+mod names;
+mod opening;
+mod scan;
+mod sink;
+mod split;
+mod statements;
+mod stream;
+mod tags;
+mod text;
+mod utility;
+
+pub use hash::of_label;
+pub use names::{mask_application, verb_and_relation};
+pub use statements::{each_statement, normalise, redact, single};
+pub use stream::Stream;
+pub use tags::tags;
 
 use std::ops::Range;
 
@@ -128,3 +161,9 @@ impl From<&Statement> for Summary {
         }
     }
 }
+
+/// The fingerprint of a text that holds no statement.
+pub const EMPTY: u64 = of_label("(empty)");
+
+/// How much of one statement counts, in bytes; what is longer has `is_truncated`.
+pub const CAP: usize = 64 * 1024;

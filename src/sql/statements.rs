@@ -1,0 +1,247 @@
+//! Whole texts: every statement of them, hashed or shown.
+//!
+//! Owns: the way from one statement to the next, and what happens at the cap.
+// HOT
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::bytes::{Byte, class_at, is_blank};
+use super::hash::{Hash, Kind};
+use super::lexer::{Lexer, Stop};
+use super::scan;
+use super::sink::Sink;
+use super::split::Splitter;
+use super::text::Text;
+use super::{CAP, Class, EMPTY, Rules, Statement};
+
+/// Calls `visit` for each statement of a text; once with the class Empty if it holds none.
+/// Allocates nothing. The text ends at its first NUL.
+pub fn each_statement(sql: &[u8], rules: Rules, mut visit: impl FnMut(&Statement)) {
+    let sql = before_nul(sql);
+    let mut found = 0u32;
+    walk(
+        sql,
+        rules,
+        || (),
+        |statement, ()| {
+            found += 1;
+            visit(statement);
+            true
+        },
+    );
+    if found == 0 {
+        visit(&empty());
+    }
+}
+
+/// The first statement of a text, as a Parse message has one.
+pub fn single(sql: &[u8], rules: Rules) -> Statement {
+    let mut first = None;
+    walk(
+        before_nul(sql),
+        rules,
+        || (),
+        |statement, ()| {
+            first = Some(statement.clone());
+            false
+        },
+    );
+    first.unwrap_or_else(empty)
+}
+
+/// The text with `$n` for constants, in lower case, without comments; statements joined by `; `.
+pub fn normalise(sql: &[u8], rules: Rules) -> String {
+    // The text must be known to the last parameter before its first constant has a number, so
+    // each statement is read twice.
+    let sql = before_nul(sql);
+    joined(sql, rules, |part| {
+        Text::numbered(highest_parameter(part, rules).saturating_add(1))
+    })
+}
+
+/// The same text with `'?'` for strings, `0` for numbers and `null` for NULL: SQL again.
+pub fn redact(sql: &[u8], rules: Rules) -> String {
+    joined(before_nul(sql), rules, |_| Text::redacted())
+}
+
+fn joined(sql: &[u8], rules: Rules, text_for: impl Fn(&[u8]) -> Text) -> String {
+    let mut all = String::new();
+    walk_with(sql, rules, text_for, |_, text| {
+        if !all.is_empty() {
+            all.push_str("; ");
+        }
+        all.push_str(&text.into_string());
+        true
+    });
+    all
+}
+
+pub(super) fn empty() -> Statement {
+    Statement {
+        fingerprint: EMPTY,
+        class: Class::Empty,
+        ..Statement::default()
+    }
+}
+
+fn before_nul(sql: &[u8]) -> &[u8] {
+    match memchr(0, sql) {
+        Some(end) => sql.get(..end).unwrap_or_default(),
+        None => sql,
+    }
+}
+
+fn highest_parameter(part: &[u8], rules: Rules) -> u32 {
+    let part = part.get(..CAP).unwrap_or(part);
+    let mut lexer = Lexer::new(part, 0, rules, false, ());
+    lexer.run();
+    lexer.parameters()
+}
+
+/// A statement that was read, and where the next may begin.
+pub(super) struct Step<S> {
+    pub statement: Statement,
+    pub out: S,
+    pub next: usize,
+    /// A semicolon ended it.
+    pub is_closed: bool,
+}
+
+/// What reading one statement came to.
+pub(super) enum Reading<S> {
+    /// One statement; `statement.span` says where it stands.
+    One(Step<S>),
+    /// Blanks and comments up to here, and whether a semicolon ended them.
+    Nothing(usize, bool),
+    /// More than the cap: the rest is for the splitter.
+    Long(Step<S>),
+}
+
+/// Reads the statement that begins at `start`, which is not blank.
+#[inline]
+pub(super) fn read<S: Sink>(sql: &[u8], start: usize, rules: Rules, out: S) -> Reading<S> {
+    let limit = start.saturating_add(CAP);
+    let (text, is_long) = match sql.get(..limit) {
+        Some(text) if limit < sql.len() => (text, true),
+        _ => (sql, false),
+    };
+    let mut lexer = Lexer::new(text, start, rules, is_long, out);
+    let stop = lexer.run();
+    let end = lexer.at;
+    if stop == Stop::End && is_long {
+        let (mut statement, out) = lexer.finish();
+        statement.span = start..end;
+        return Reading::Long(Step {
+            statement,
+            out,
+            next: end,
+            is_closed: false,
+        });
+    }
+    lexer.is_cut = false;
+    let is_closed = stop == Stop::Semicolon;
+    let next = end + usize::from(is_closed);
+    if lexer.is_empty() {
+        return Reading::Nothing(next, is_closed);
+    }
+    let (mut statement, out) = lexer.finish();
+    statement.span = trimmed(sql, start..end);
+    Reading::One(Step {
+        statement,
+        out,
+        next,
+        is_closed,
+    })
+}
+
+/// A span without the blanks at its end.
+fn trimmed(sql: &[u8], mut span: Range<usize>) -> Range<usize> {
+    while span.end > span.start && sql.get(span.end - 1).is_some_and(|b| is_blank(*b)) {
+        span.end -= 1;
+    }
+    span
+}
+
+/// At the next byte that can begin a statement: behind blanks.
+pub(super) fn begin(sql: &[u8], mut at: usize) -> usize {
+    while class_at(sql, at) == Some(Byte::Blank) {
+        at += 1;
+    }
+    at
+}
+
+#[inline]
+fn walk<S: Sink>(
+    sql: &[u8],
+    rules: Rules,
+    sink: impl Fn() -> S,
+    visit: impl FnMut(&Statement, S) -> bool,
+) {
+    walk_with(sql, rules, |_| sink(), visit);
+}
+
+/// Calls `visit` for each statement until it says false. `sink_for` is given the text from the
+/// statement's begin on.
+#[inline]
+fn walk_with<S: Sink>(
+    sql: &[u8],
+    rules: Rules,
+    sink_for: impl Fn(&[u8]) -> S,
+    mut visit: impl FnMut(&Statement, S) -> bool,
+) {
+    if rules.opaque_encoding {
+        if let Some(statement) = opaque(sql) {
+            visit(&statement, sink_for(sql));
+        }
+        return;
+    }
+    let mut at = begin(sql, 0);
+    while at < sql.len() {
+        let sink = sink_for(sql.get(at..).unwrap_or_default());
+        let next = match read(sql, at, rules, sink) {
+            Reading::Nothing(next, _) => next,
+            Reading::One(step) => {
+                if !visit(&step.statement, step.out) {
+                    return;
+                }
+                step.next
+            }
+            Reading::Long(mut step) => {
+                let mut splitter = Splitter::new(rules);
+                let next = at + splitter.push(sql.get(at..).unwrap_or_default());
+                splitter.describe(&mut step.statement, at);
+                if splitter.has_tokens() && !visit(&step.statement, step.out) {
+                    return;
+                }
+                next
+            }
+        };
+        at = begin(sql, next);
+    }
+}
+
+/// Text in an encoding whose bytes cannot be told apart: its class and first word count.
+pub(super) fn opaque(sql: &[u8]) -> Option<Statement> {
+    let whole = sql;
+    let sql = sql.get(..CAP).unwrap_or(sql);
+    let start = scan::skip_blank(sql, 0);
+    if start >= sql.len() {
+        return None;
+    }
+    let end = scan::name(sql, start);
+    let word = sql.get(start..end).unwrap_or_default();
+    let mut lexer = Lexer::new(word, 0, Rules::default(), false, ());
+    lexer.run();
+    let (first, ()) = lexer.finish();
+    let mut hash = Hash::new();
+    hash.content(Kind::Label, b"(opaque)");
+    hash.nested(first.fingerprint);
+    Some(Statement {
+        fingerprint: hash.finish(),
+        span: trimmed(whole, start..whole.len()),
+        body: None,
+        ..first
+    })
+}
