@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::caps::{Blocked, Permit};
+use super::place::{Attempt, Greeting};
 use super::pooled::PooledServer;
 use super::release::within;
 use super::state::{Failure, Placed, State};
@@ -100,12 +101,13 @@ impl Pool {
         };
         let permit = match wanted {
             Allowance::Filling => self.acquire().ok(),
-            Allowance::Normal | Allowance::Reserve => self.permit(),
+            Allowance::Normal | Allowance::Reserve => self.permit().or_else(|| {
+                self.shared.caps.remember_blocked(self);
+                // A place given back before the pool was remembered has kicked nobody.
+                self.acquire().ok()
+            }),
         };
         let Some(permit) = permit else {
-            if wanted != Allowance::Filling {
-                self.shared.caps.remember_blocked(self);
-            }
             return;
         };
         let mut state = self.lock();
@@ -114,8 +116,7 @@ impl Pool {
             drop(state);
             return;
         };
-        state.login = true;
-        state.total += 1;
+        let attempt = Attempt::begin(self, &mut state, permit);
         state.last_attempt_us = now;
         let generation = state.generation;
         let lane = state.launch_lane();
@@ -127,7 +128,7 @@ impl Pool {
                 .events
                 .count(Event::Reserve, &self.database.name, &self.user);
         }
-        self.spawn_login(permit, generation, lane);
+        self.spawn_login(attempt, generation, lane);
     }
 
     /// A place under the caps; evicts the least recently used idle server of another pool when
@@ -148,7 +149,7 @@ impl Pool {
     }
 
     /// A place under the caps as they are.
-    fn acquire(&self) -> Result<Permit, Blocked> {
+    pub(super) fn acquire(&self) -> Result<Permit, Blocked> {
         let (max_database, max_user) = {
             let state = self.lock();
             (state.limits.max_database, state.limits.max_user)
@@ -184,7 +185,7 @@ impl Pool {
         }
     }
 
-    fn spawn_login(self: &Arc<Self>, permit: Permit, generation: u64, index: usize) {
+    fn spawn_login(self: &Arc<Self>, attempt: Attempt, generation: u64, index: usize) {
         let pool = Arc::clone(self);
         let Some(lane) = self.shared.lanes.get(index) else {
             return;
@@ -200,12 +201,8 @@ impl Pool {
                     .unwrap_or(Err(OpenError::Timeout))
             };
             match opened {
-                Ok(fresh) => pool.on_opened(fresh, permit, generation, index).await,
-                Err(error) => {
-                    pool.on_failed(&error);
-                    drop(permit);
-                    pool.launch_if_wanted();
-                }
+                Ok(fresh) => pool.on_opened(fresh, attempt, generation, index).await,
+                Err(error) => pool.on_failed(&error, attempt),
             }
         });
     }
@@ -214,7 +211,7 @@ impl Pool {
     async fn on_opened(
         self: &Arc<Self>,
         fresh: Fresh,
-        permit: Permit,
+        attempt: Attempt,
         generation: u64,
         lane: usize,
     ) {
@@ -255,11 +252,13 @@ impl Pool {
             status: Status::Idle,
             generation,
             last_used_us: 0,
+            is_fresh: true,
             lane,
             is_private: false,
             is_cut: false,
         };
-        let mut server = PooledServer::with_permit(server, Arc::clone(self), permit);
+        let (place, greeting) = attempt.connected();
+        let mut server = PooledServer::with_place(server, place);
         let connect_query = self.database.entry().connect_query.clone();
         if !connect_query.is_empty() {
             let tracked = Arc::clone(&shared.tracked);
@@ -268,18 +267,18 @@ impl Pool {
             if let Err(error) = run {
                 log::warn!("{}: connect_query failed: {error}", self.log_name());
                 if !matches!(error, OwnQueryError::Refused(_)) {
-                    return self.on_unusable(server, error.to_string());
+                    return self.on_unusable(server, greeting, error.to_string());
                 }
             }
         }
-        self.place_fresh(server, welcome, lane);
+        self.place_fresh(server, greeting, welcome);
         self.launch_if_wanted();
     }
 
     /// The connection broke, or did not answer in time, behind its login.
-    fn on_unusable(self: &Arc<Self>, server: Box<PooledServer>, text: String) {
+    fn on_unusable(self: &Arc<Self>, server: Box<PooledServer>, greeting: Greeting, text: String) {
         let mut state = self.lock();
-        state.login = false;
+        greeting.end(&mut state);
         state.failure = Some(Failure { text });
         drop(state);
         server.close("connect_query failed");
@@ -288,12 +287,12 @@ impl Pool {
     fn place_fresh(
         self: &Arc<Self>,
         server: Box<PooledServer>,
+        greeting: Greeting,
         welcome: Arc<Welcome>,
-        lane: usize,
     ) {
-        let now = now_us();
+        let (now, lane) = (now_us(), server.lane);
         let mut state = self.lock();
-        state.login = false;
+        greeting.end(&mut state);
         state.failure = None;
         if server.generation == state.generation {
             for waiter in state.welcome_waiters.drain(..) {
@@ -316,7 +315,7 @@ impl Pool {
 
     /// A connect or login failed (surface 4.2): refusals by PostgreSQL go to everybody who waits,
     /// unless the pool has a server; unreachability leaves them waiting.
-    fn on_failed(self: &Arc<Self>, error: &OpenError) {
+    fn on_failed(self: &Arc<Self>, error: &OpenError, mut attempt: Attempt) {
         let text = error.reason();
         log::warn!("{}: {}", self.log_name(), error.log_line());
         if self.shared.live().config.settings.log_disconnections {
@@ -337,8 +336,7 @@ impl Pool {
                 .count(Event::ServerLoginFailure, &self.database.name, sqlstate);
         }
         let mut state = self.lock();
-        state.login = false;
-        state.total -= 1;
+        attempt.failed(&mut state);
         state.failure = Some(Failure { text });
         let refused = match shown {
             Some(shown) if state.total == 0 => state.refuse_all(&shown),
@@ -347,17 +345,6 @@ impl Pool {
         drop(state);
         for waiter in refused {
             waiter.client.wake();
-        }
-    }
-
-    /// A server is gone: the count, and whoever may now connect.
-    pub(super) fn forget_one(self: &Arc<Self>) {
-        let mut state = self.lock();
-        state.total = state.total.saturating_sub(1);
-        let wants = state.wants_launch(now_us()).is_some();
-        drop(state);
-        if wants {
-            self.launch_if_wanted();
         }
     }
 

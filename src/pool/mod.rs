@@ -13,7 +13,7 @@
 //! release.rs    a server comes back                  pooled.rs    a server and its permits (RAII)
 //! launch.rs     new connections                      caps.rs      limits that span pools
 //! maintain.rs   three times a second                 control.rs   PAUSE, KILL, RECONNECT ...
-//! view.rs       rows for SHOW and /metrics
+//! view.rs       rows for SHOW and /metrics          place.rs     what is counted for a server (RAII)
 //! ```
 
 mod caps;
@@ -23,6 +23,7 @@ mod directory;
 mod launch;
 mod limits;
 mod maintain;
+mod place;
 mod pooled;
 mod release;
 mod state;

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::Pool;
-use super::caps::Permit;
+use super::place::Place;
 use crate::server::{CloseReason, Server};
 use crate::stats::events::Event;
 
@@ -12,26 +12,23 @@ use crate::stats::events::Event;
 #[derive(Debug)]
 pub struct PooledServer {
     server: Server,
-    pool: Arc<Pool>,
     reason: CloseReason,
     /// Given back by its own drop, after this value's.
-    _permit: Permit,
+    place: Place,
 }
 
 impl PooledServer {
-    /// INVARIANT: the pool has counted this server in `total` already.
-    pub(super) fn with_permit(server: Server, pool: Arc<Pool>, permit: Permit) -> Box<Self> {
+    pub(super) fn with_place(server: Server, place: Place) -> Box<Self> {
         Box::new(Self {
             server,
-            pool,
             reason: CloseReason::Borrowed("server conn crashed?"),
-            _permit: permit,
+            place,
         })
     }
 
     /// The pool it belongs to.
     pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+        &self.place.pool
     }
 
     /// Closes the connection, with the reason for the log.
@@ -55,16 +52,16 @@ impl DerefMut for PooledServer {
 
 impl Drop for PooledServer {
     fn drop(&mut self) {
-        let shared = &self.pool.shared;
+        let pool = &self.place.pool;
+        let shared = &pool.shared;
         shared.registry.forget_server(self.slot.id);
         let reason: &str = &self.reason;
         shared.events.count(
             Event::ServerClosed,
-            &self.pool.database.name,
+            &pool.database.name,
             reason_label(reason),
         );
-        self.pool.log_server_closed(&self.server.slot, reason);
-        self.pool.forget_one();
+        pool.log_server_closed(&self.server.slot, reason);
     }
 }
 

@@ -229,6 +229,7 @@ impl State {
     /// HOT. A clean server comes back on `lane`: the first waiter gets it, or it becomes idle.
     pub fn place(&mut self, mut server: Box<PooledServer>, lane: usize, now: u64) -> Placed {
         server.last_used_us = now;
+        server.is_fresh = false;
         if let Some(reason) = self.must_close(&server, now) {
             return Placed::Close(server, reason);
         }
@@ -270,12 +271,16 @@ impl State {
     }
 
     /// Whether a server that nobody uses has to go.
+    /// With server_lifetime = 0 each serves once, so one that has not yet is kept (surface 4.9).
     fn must_close(&mut self, server: &PooledServer, now: u64) -> Option<&'static str> {
         if self.removed {
             return Some("database removed");
         }
         if server.generation != self.generation || server.slot.close_needed() {
             return Some("close_needed");
+        }
+        if self.limits.lifetime_us == 0 && server.is_fresh {
+            return None;
         }
         let age = now.saturating_sub(server.slot.connected_us);
         self.lifetime_is_over(age, now)

@@ -38,6 +38,8 @@ pub struct Server {
     pub generation: u64,
     /// Monotonic µs of its last release.
     pub last_used_us: u64,
+    /// No client has had it yet.
+    pub is_fresh: bool,
     /// The lane whose reactor its socket is registered with.
     pub lane: usize,
     /// It holds something private to its client and must be closed when that leaves.

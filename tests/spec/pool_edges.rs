@@ -144,3 +144,49 @@ fn discard_all_in_session_mode_says_what_is_true() {
     let shown = client.one("show timezone");
     assert_eq!(client.parameter("TimeZone"), Some(shown.as_str()));
 }
+
+#[test]
+fn servers_for_one_use_wait_for_it() {
+    // PgBouncer closes what min_pool_size has just opened, three times a second.
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg)
+        .set("min_pool_size", 2)
+        .set("server_lifetime", 0)
+        .start();
+    let mut client = bouncer.client_of(&database);
+    assert_soon!(pg.backends(&database) == 2, "the pool is filled");
+    let before = bouncer.logged("new connection to server");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(bouncer.logged("new connection to server"), before);
+    let first = client.backend();
+    assert_ne!(client.backend(), first, "each serves once");
+}
+
+#[test]
+fn a_server_that_ends_makes_room_for_its_own_pool_first() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg)
+        .pool_size(1)
+        .set("max_db_connections", 2)
+        .start();
+    let mut other = bouncer.login().user("other").database(&database).connect();
+    let idle = other.backend();
+    let (mut holder, mut waiting) = (bouncer.client_of(&database), bouncer.client_of(&database));
+    holder.ok("begin");
+    waiting.put(&query("select 'served'"));
+    assert!(waiting.silent_for(Duration::from_millis(400)));
+    pg.ask(&format!(
+        "select pg_terminate_backend({})",
+        holder.backend()
+    ));
+    assert_eq!(waiting.until_ready().one(), "served");
+    assert_eq!(
+        other.backend(),
+        idle,
+        "no other pool's server was closed for it"
+    );
+}
