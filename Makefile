@@ -20,6 +20,8 @@ needs:
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install build-essential" >&2; exit 1; }
 	@bash tests/tools/postgres.sh --install
 	@bash tests/tools/python.sh --install
+	@bash tests/tools/promtool.sh --install
+	@bash tests/tools/pgbadger.sh --install
 
 lint:
 	$(CARGO) fmt --check

@@ -65,6 +65,9 @@ mod tools;
 // /metrics, /healthz, /readyz.
 #[path = "spec/metrics.rs"]
 mod metrics;
+// The slow log, and what pgbadger reads in it.
+#[path = "spec/slow_log.rs"]
+mod slow_log;
 // Running out of file descriptors.
 #[path = "spec/descriptors.rs"]
 mod descriptors;

@@ -104,6 +104,43 @@ words!(
         Disable = "disable",
 });
 
+words!(
+    /// How an entry of the slow log is written.
+    SlowLogFormat, "stderr, json" {
+        /// PostgreSQL's own, with a prefix.
+        #[default]
+        Stderr = "stderr",
+        /// PostgreSQL's jsonlog.
+        Json = "json",
+});
+
+/// PostgreSQL's log_line_prefix. Values lose their trailing blank here, so one is always put behind
+/// it; single quotes around it, as in postgresql.conf, are taken off.
+pub struct LinePrefix;
+impl Kind for LinePrefix {
+    type Value = String;
+    const ACCEPTS: &'static str = "the escapes of log_line_prefix: %a %u %d %r %h %b %p %P %t %m %n %i %e %c %l %s %v %x %q %Q %%";
+    const TYPED: bool = false;
+    const STRICT: bool = false;
+    fn parse(text: &str, _remarks: &mut Vec<Remark>) -> Result<String, Invalid> {
+        let bare = text
+            .strip_prefix('\'')
+            .and_then(|text| text.strip_suffix('\''));
+        let prefix = bare.unwrap_or(text).trim_end();
+        let mut rest = prefix;
+        while let Some((_, after)) = rest.split_once('%') {
+            let after = after.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit());
+            rest = after
+                .strip_prefix(|c| "audrhbpPtmnieclsvxqQ%".contains(c))
+                .ok_or(Invalid::UnknownWord)?;
+        }
+        Ok(prefix.to_owned())
+    }
+    fn render(value: &String) -> Option<String> {
+        Some(value.clone())
+    }
+}
+
 /// A password: never printed, not even by `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Password(String);

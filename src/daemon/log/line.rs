@@ -97,7 +97,7 @@ impl Stamper {
         })
     }
 
-    fn in_zone(zone: TimeZone) -> Self {
+    pub(super) fn in_zone(zone: TimeZone) -> Self {
         Self {
             zone,
             second: None,
@@ -108,21 +108,28 @@ impl Stamper {
 
     /// Appends `line` to `out` in PgBouncer's layout, with its newline.
     pub fn append(&mut self, out: &mut String, line: &Line) {
-        let since = line.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.enter_second(i64::try_from(since.as_secs()).unwrap_or(0));
+        self.push_time(out, line.at, true);
         // Writing into a String cannot fail.
         let _ = write!(
             out,
-            "{}.{:03} {} [{}] {} ",
-            self.calendar,
-            since.subsec_millis(),
-            self.abbreviation,
+            " [{}] {} ",
             // Asked for each time: detaching changes it.
             std::process::id(),
             line.level.word()
         );
         push_indented(out, &line.text, "\n\t");
         out.push('\n');
+    }
+
+    /// Appends `YYYY-MM-DD HH:MM:SS.mmm TZ`, or the same without milliseconds.
+    pub(super) fn push_time(&mut self, out: &mut String, at: SystemTime, has_millis: bool) {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.enter_second(i64::try_from(since.as_secs()).unwrap_or(0));
+        out.push_str(&self.calendar);
+        if has_millis {
+            let _ = write!(out, ".{:03}", since.subsec_millis());
+        }
+        let _ = write!(out, " {}", self.abbreviation);
     }
 
     fn enter_second(&mut self, second: i64) {

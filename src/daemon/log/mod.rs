@@ -8,6 +8,8 @@
 
 mod line;
 mod sinks;
+mod slow;
+mod slow_line;
 
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use log::{LevelFilter, Metadata, Record};
 
 pub use line::{FATAL_TARGET, Level};
 pub use sinks::{LogConfig, Syslog};
+pub use slow::{SlowLog, SlowLogConfig};
+pub use slow_line::{SlowLine, SlowParts};
 
 use line::Line;
 use sinks::Sinks;
@@ -38,6 +42,14 @@ pub enum LogError {
     /// The log file cannot be opened.
     #[error("cannot open logfile: '{}': {source}", path.display())]
     Open {
+        /// As configured.
+        path: PathBuf,
+        /// From the system.
+        source: io::Error,
+    },
+    /// The slow log's file cannot be opened.
+    #[error("cannot open slow_log_file: '{}': {source}", path.display())]
+    OpenSlow {
         /// As configured.
         path: PathBuf,
         /// From the system.

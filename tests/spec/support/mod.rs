@@ -10,6 +10,7 @@ mod bouncer;
 pub mod frames;
 mod pg;
 mod process;
+pub mod programs;
 mod proxy;
 mod raw;
 mod reply;

@@ -1,0 +1,164 @@
+//! The slow log, and what pgbadger reads in it (ours; PgBouncer has none).
+
+use crate::support::programs::{find, json_leaves};
+use crate::support::{Workdir, output_of};
+use pgweir::config::SlowLogFormat;
+use pgweir::daemon::log::{SlowLine, SlowLog, SlowLogConfig, SlowParts};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+const PREFIX: &str = "%m [%p] %q%u@%d,app=%a,client=%h";
+
+/// Odoo's, psql's and a report's statements, as the redactor leaves them; some have lines, quotes
+/// and words that a reader of logs may stumble over.
+const TEXTS: [&str; 6] = [
+    "SELECT \"res_users\".\"id\" FROM \"res_users\" WHERE (\"res_users\".\"login\" = '?') LIMIT 0",
+    "UPDATE \"stock_quant\" SET \"quantity\" = 0, \"write_date\" = '?' WHERE id IN (0)",
+    "SELECT a.name,\n       b.name AS breed_name\nFROM farm.animal a\n\tJOIN farm.breed b ON b.id = a.breed_id",
+    "INSERT INTO \"mail_message\" (\"body\") VALUES ('?')",
+    "/* LOG:  duration: 1 ms  statement: nothing */ DELETE FROM bus_bus WHERE create_date < '?'",
+    "SELECT 100 % 0 AS \"%m [%p]\", 'ünïcode ?' -- DETAIL:  none",
+];
+const PEOPLE: [(&str, &str, &str, &str); 4] = [
+    ("odoo_app", "smart_dairy_prod", "odoo-2211", "10.0.3.7"),
+    ("odoo_app", "smart_dairy_prod", "odoo-2219", "10.0.3.8"),
+    ("hotel", "hotel", "psql", ""),
+    ("report", "smart_dairy_analytics", "", "::1"),
+];
+
+fn lines() -> Vec<SlowLine> {
+    (0..120_u64)
+        .map(|n| {
+            let (user, database, application, host) = PEOPLE[n as usize % PEOPLE.len()];
+            let server = 500.0 + (n * n) as f64 * 1.5;
+            SlowLine {
+                ended: 1_795_190_400_000_000 + n * 1_250_000,
+                pid: 20_000 + (n % 7) as i32,
+                user: user.to_owned(),
+                database: database.to_owned(),
+                application: application.to_owned(),
+                client_host: host.to_owned(),
+                client_port: 40_000,
+                session: n,
+                duration_ms: server + 0.25,
+                parts: SlowParts {
+                    server,
+                    transfer: 0.25,
+                    ..SlowParts::default()
+                },
+                rows: n,
+                sqlstate: "00000".to_owned(),
+                fingerprint: n % 6,
+                text: TEXTS[n as usize % TEXTS.len()].to_owned(),
+            }
+        })
+        .collect()
+}
+
+fn write(dir: &Workdir, format: SlowLogFormat) -> std::path::PathBuf {
+    let path = dir.join("slow.log");
+    let log = SlowLog::open(&SlowLogConfig {
+        file: Some(path.clone()),
+        format,
+        prefix: PREFIX.to_owned(),
+        rate: 0,
+    })
+    .unwrap();
+    for line in lines() {
+        log.write(&line);
+    }
+    log.flush();
+    assert_eq!((log.lines(), log.suppressed()), (120, 0));
+    path
+}
+
+/// pgbadger's report as leaves of its JSON.
+fn report(dir: &Workdir, log: &Path, format: &[&str]) -> BTreeMap<String, String> {
+    let out = dir.join("report.json");
+    let mut command = Command::new(find("pgbadger"));
+    command
+        .args(["-q", "-x", "json", "-o"])
+        .arg(&out)
+        .arg("--pid-dir")
+        .arg(dir.path())
+        .args(format)
+        .arg(log);
+    let (status, said, error) = output_of(&mut command);
+    assert!(status.success(), "pgbadger: {said}{error}");
+    json_leaves(&out, false).into_iter().collect()
+}
+
+/// Sum of the durations and count of those that `wanted` holds for.
+fn expected(wanted: impl Fn(&SlowLine) -> bool) -> (u64, f64) {
+    lines()
+        .iter()
+        .filter(|line| wanted(line))
+        .fold((0, 0.0), |(count, sum), line| {
+            (count + 1, sum + line.duration_ms)
+        })
+}
+
+fn assert_reported(report: &BTreeMap<String, String>, path: &str, (count, sum): (u64, f64)) {
+    let number = |leaf: &str| -> f64 {
+        let path = format!("{path}/{leaf}");
+        let value = report.get(&path);
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("{path}: {value:?}"))
+    };
+    assert_eq!(number("count"), count as f64, "{path}");
+    let seen = number("duration");
+    assert!((seen - sum).abs() < 0.01, "{path}: {seen} and not {sum}");
+}
+
+fn assert_same_figures(report: &BTreeMap<String, String>, addresses: &[(&str, &str)]) {
+    assert_eq!(report["overall_stat/queries_number"], "120");
+    for database in ["smart_dairy_prod", "hotel", "smart_dairy_analytics"] {
+        let path = format!("database_info/postgres/{database}");
+        assert_reported(report, &path, expected(|line| line.database == database));
+    }
+    for user in ["odoo_app", "hotel", "report"] {
+        let path = format!("user_info/postgres/{user}");
+        assert_reported(report, &path, expected(|line| line.user == user));
+    }
+    for (address, host) in addresses {
+        let path = format!("host_info/postgres/{address}");
+        assert_reported(report, &path, expected(|line| line.client_host == *host));
+    }
+    let path = "application_info/postgres/odoo-2211";
+    assert_reported(report, path, expected(|l| l.application == "odoo-2211"));
+    // One group per text: nothing of a statement was taken for the beginning of another line.
+    let groups: Vec<f64> = report
+        .iter()
+        .filter(|(path, _)| {
+            path.starts_with("normalyzed_info/postgres/") && path.ends_with(";/count")
+        })
+        .map(|(_, count)| count.parse().unwrap())
+        .collect();
+    assert_eq!(groups, [20.0; 6], "{:?}", report.keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn pgbadger_reads_the_same_counts_users_databases_and_durations() {
+    let dir = Workdir::new("slow");
+    let log = write(&dir, SlowLogFormat::Stderr);
+    let prefix = format!("{PREFIX} ");
+    let addresses = [("10.0.3.7", "10.0.3.7"), ("[local]", ""), ("::1", "::1")];
+    let report = report(&dir, &log, &["-f", "stderr", "-p", &prefix]);
+    assert_same_figures(&report, &addresses);
+}
+
+#[test]
+fn pgbadger_reads_the_json_form_too() {
+    let dir = Workdir::new("slow");
+    let log = write(&dir, SlowLogFormat::Json);
+    let lines = json_leaves(&log, true);
+    let parts = lines
+        .iter()
+        .filter(|(path, _)| path.ends_with("/server_ms"));
+    assert_eq!(parts.count(), 120, "each line is a document of its own");
+    // pgbadger 12 cuts an IPv6 address at its first colon in this format.
+    let addresses = [("10.0.3.7", "10.0.3.7"), ("[local]", "")];
+    assert_same_figures(&report(&dir, &log, &["-f", "jsonlog"]), &addresses);
+}
