@@ -301,6 +301,56 @@ impl ClientError {
             ..Self::console("admin console: no tables here, try SHOW HELP")
         }
     }
+    /// Console: a word of one of our own commands that does not belong there.
+    pub fn console_syntax(at: &str, usage: &str) -> Self {
+        let at: String = at.chars().take(40).collect();
+        let at = match at.is_empty() {
+            true => "end of command".to_owned(),
+            false => format!("'{at}'"),
+        };
+        Self::console_precise("42601", format!("syntax error at {at}, usage: {usage}"))
+    }
+    /// Console: ORDER BY of something that is no column.
+    pub fn console_unknown_column(name: &str, columns: &[&str]) -> Self {
+        let columns = columns.join(", ");
+        Self::console_precise(
+            "42703",
+            format!("column '{name}' does not exist, columns are: {columns}"),
+        )
+    }
+    /// Console: not a fingerprint.
+    pub fn console_bad_fingerprint(text: &str) -> Self {
+        let text: String = text.chars().take(40).collect();
+        Self::console_precise(
+            "22P02",
+            format!("'{text}' is no fingerprint: 16 hexadecimal digits as in SHOW STATEMENTS"),
+        )
+    }
+    /// Console: a fingerprint that nothing is kept of.
+    pub fn console_unknown_fingerprint(fingerprint: u64) -> Self {
+        Self::console_precise(
+            "42704",
+            format!("no statement {fingerprint:016x}: never seen, evicted or reset"),
+        )
+    }
+    /// Console: CANCEL of a client that nothing runs for.
+    pub fn console_nothing_to_cancel(id: u64) -> Self {
+        Self::console_precise("55000", format!("client {id} has no query running"))
+    }
+    /// Console: a backend's process id that no client is linked to.
+    pub fn console_pid_not_found(pid: i32) -> Self {
+        Self::console_precise("42704", format!("no client is linked to backend {pid}"))
+    }
+    /// Console: statements are not counted.
+    pub fn console_insight_off() -> Self {
+        Self::console_precise("55000", "insight = 0: statements are not counted")
+    }
+    fn console_precise(sqlstate: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            sqlstate: Cow::Borrowed(sqlstate),
+            ..Self::console(text)
+        }
+    }
     /// Console: part of PgBouncer's surface that does not work yet.
     pub fn console_unsupported(what: &str) -> Self {
         Self {

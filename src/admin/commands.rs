@@ -1,7 +1,11 @@
 //! Verbs: SET, RELOAD, PAUSE, RESUME, KILL and the others, with rights and log lines (surface 3.3).
 
+use std::borrow::Cow;
+
+use super::asks::{Options, Screen};
 use super::grammar::{Command, Shutdown};
 use super::rows::Table;
+use super::screen::{self, Context, Reader};
 use super::session::{Failed, Session};
 use super::{SetDone, show};
 use crate::config::CONSOLE_DATABASE;
@@ -10,16 +14,16 @@ use crate::pool::{ControlError, Directory, ProcessState};
 use crate::stats::ClientState;
 
 /// A notice in front of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Field M.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
     /// Field D.
     pub detail: Option<&'static str>,
 }
 
 /// What a command answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// Sent first.
     pub notice: Option<Notice>,
@@ -30,7 +34,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn done(tag: impl Into<String>) -> Self {
+    pub(super) fn done(tag: impl Into<String>) -> Self {
         Self {
             notice: None,
             table: None,
@@ -38,7 +42,12 @@ impl Reply {
         }
     }
 
-    fn noticed(text: &'static str, detail: Option<&'static str>, tag: impl Into<String>) -> Self {
+    pub(super) fn noticed(
+        text: impl Into<Cow<'static, str>>,
+        detail: Option<&'static str>,
+        tag: impl Into<String>,
+    ) -> Self {
+        let text = text.into();
         Self {
             notice: Some(Notice { text, detail }),
             ..Self::done(tag)
@@ -67,8 +76,10 @@ impl Session {
         match command {
             Command::Show(topic) => self.show(*topic),
             Command::ShowFaked(name, value) => Ok(Reply::shown(show::faked(name, value))),
+            Command::Screen(screen, options) => self.screen(screen, options),
             Command::SetFaked => Ok(Reply::noticed("SET ignored", None, "SET")),
             _ if !self.user.is_admin => Err(ClientError::console_admin_needed().into()),
+            Command::Act(act) => self.act(act).await,
             Command::Set { key, value } => self.set(key, value),
             Command::Reload => self.reload().await,
             Command::Pause(None) => self.pause().await,
@@ -96,6 +107,25 @@ impl Session {
             Topic::Fds if !self.user.is_admin => Err(ClientError::console_admin_needed().into()),
             Topic::Fds => Err(ClientError::console_unsupported("SHOW FDS").into()),
             _ => Ok(Reply::shown(show::table(topic, self.directory()))),
+        }
+    }
+
+    fn screen(&self, screen: &Screen, options: &Options) -> Outcome {
+        let shown = screen::show(screen, &self.context(options))?;
+        Ok(Reply {
+            table: Some(shown.table),
+            ..Reply::noticed(shown.notice, None, "SHOW")
+        })
+    }
+
+    /// What screens and lists are made from.
+    pub(super) fn context<'a>(&'a self, options: &'a Options) -> Context<'a> {
+        let directory = self.directory();
+        Context {
+            directory,
+            insight: &directory.shared.insight,
+            options,
+            reader: Reader::of(&self.user, &directory.shared.live().config),
         }
     }
 

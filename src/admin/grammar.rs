@@ -1,9 +1,12 @@
 //! The console's language: one text to one command.
 //!
-//! Owns the grammar `WORD [WORD] [;]`, `SET key = value` and the names of commands and topics.
+//! Owns the grammar `WORD [WORD] [;]`, `SET key = value` and the names of commands and topics; what
+//! is longer is in `asks.rs`.
 //! Touches nothing. Mirrors: surface 3.2, limits of words included; regular expressions are not
 //! needed for it.
 
+use super::asks::{self, Act, Options, Screen};
+use super::words::{Scanner, Word};
 use crate::error::ClientError;
 
 /// Longest command, argument and value in bytes as written, quotes included (surface 3.2).
@@ -44,6 +47,10 @@ pub enum Command {
     WaitClose(Option<String>),
     /// SHUTDOWN in its three forms.
     Shutdown(Shutdown),
+    /// SHOW of one of our own screens.
+    Screen(Screen, Options),
+    /// One of our own verbs.
+    Act(Act),
 }
 
 /// How to end (surface 3.3).
@@ -125,6 +132,9 @@ const FAKED: &[(&str, &str)] = &[
 /// # Errors
 /// `invalid command '...'`, `bad arguments`, or `no tables here` for SQL about tables.
 pub fn parse(text: &str) -> Result<Command, ClientError> {
+    if let Some(own) = asks::parse(text) {
+        return own;
+    }
     if let Some((verb, argument)) = plain(text) {
         if verb.raw_len > MAX_COMMAND || argument.as_ref().is_some_and(|a| a.raw_len > MAX_ARGUMENT)
         {
@@ -202,13 +212,6 @@ fn not_understood(text: &str) -> ClientError {
     ClientError::console_invalid_command(text)
 }
 
-/// A word with its length as written.
-#[derive(Debug)]
-struct Word {
-    text: String,
-    raw_len: usize,
-}
-
 /// `WORD [WORD] [;]`
 fn plain(text: &str) -> Option<(Word, Option<Word>)> {
     let mut rest = Scanner::over(text);
@@ -235,84 +238,6 @@ fn set(text: &str) -> Option<(Word, Word)> {
     rest.blanks();
     let value = rest.quoted(b'\'').or_else(|| rest.word())?;
     rest.end().then_some((key, value))
-}
-
-/// Reads a text from its beginning on.
-struct Scanner<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Scanner<'a> {
-    fn over(rest: &'a str) -> Self {
-        Self { rest }
-    }
-
-    /// Skips blanks; true if there were any.
-    fn blanks(&mut self) -> bool {
-        let before = self.rest.len();
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        self.rest.len() < before
-    }
-
-    fn literal(&mut self, literal: &str) -> bool {
-        let is_here = self
-            .rest
-            .get(..literal.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(literal));
-        if is_here {
-            self.rest = &self.rest[literal.len()..];
-        }
-        is_here
-    }
-
-    /// `"..."` or letters, digits and underscores.
-    fn word(&mut self) -> Option<Word> {
-        if let Some(word) = self.quoted(b'"') {
-            return Some(word);
-        }
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let length = self.rest.find(|c| !is_plain(c)).unwrap_or(self.rest.len());
-        if length == 0 {
-            return None;
-        }
-        let (word, rest) = self.rest.split_at(length);
-        self.rest = rest;
-        Some(Word {
-            text: word.to_owned(),
-            raw_len: length,
-        })
-    }
-
-    /// A text in quotes, where a doubled quote stands for one.
-    fn quoted(&mut self, quote: u8) -> Option<Word> {
-        let quote = char::from(quote);
-        let body = self.rest.strip_prefix(quote)?;
-        let mut text = String::new();
-        let mut chars = body.char_indices().peekable();
-        while let Some((at, c)) = chars.next() {
-            if c != quote {
-                text.push(c);
-            } else if chars.peek().is_some_and(|&(_, next)| next == quote) {
-                chars.next();
-                text.push(quote);
-            } else {
-                self.rest = &body[at + 1..];
-                return Some(Word {
-                    text,
-                    raw_len: at + 2,
-                });
-            }
-        }
-        None
-    }
-
-    /// Blanks, at most one semicolon, and nothing else.
-    fn end(&mut self) -> bool {
-        self.blanks();
-        self.literal(";");
-        self.blanks();
-        self.rest.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -343,6 +268,7 @@ mod tests {
             ("PAUSE \"my \"\"db\"", Command::Pause(db("my \"db"))),
             ("resume \"\"", Command::Resume(None)),
             ("kill_client 17", Command::KillClient(db("17"))),
+            ("kill idle", Command::Kill(db("idle"))),
             ("shutdown", Command::Shutdown(Shutdown::Immediate)),
             (
                 "SHUTDOWN wait_for_clients",

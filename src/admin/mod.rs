@@ -8,21 +8,26 @@
 //!
 //! ```text
 //! session.rs   one session, start to end      intake.rs    bytes in: whole, checked frames only
-//! protocol.rs  pgwire's handlers              grammar.rs   text to command
+//! protocol.rs  pgwire's handlers              grammar.rs   text to command; words.rs its words
 //! commands.rs  verbs                          show/        SHOW, one file per family
+//! asks.rs      the language of our own        screen/      our own SHOWs; acts.rs our own verbs
 //! rows.rs      results and their encoding     stats.rs     averages, the `stats:` line
 //! ```
 
+mod acts;
+mod asks;
 mod commands;
 mod grammar;
 mod intake;
 mod protocol;
 mod rows;
+mod screen;
 mod session;
 mod show;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -48,6 +53,10 @@ pub trait Hooks: Send + Sync {
     /// # Errors
     /// Unknown key, or a value it cannot have.
     fn set(&self, key: &str, value: &str) -> Result<SetDone, SetError>;
+
+    /// Cancels what runs for a client, as its own cancel request would; returns when the request
+    /// has been delivered.
+    async fn cancel(&self, client: &Arc<ClientSlot>);
 
     /// SHUTDOWN. Returns at once; with [`Shutdown::Immediate`] the process ends soon afterwards.
     fn shutdown(&self, mode: Shutdown);

@@ -50,7 +50,7 @@ fn notice_response(notice: &Notice) -> NoticeResponse {
     let mut fields = vec![
         (b'S', "NOTICE".to_owned()),
         (b'C', "00000".to_owned()),
-        (b'M', notice.text.to_owned()),
+        (b'M', notice.text.clone().into_owned()),
     ];
     fields.extend(notice.detail.map(|detail| (b'D', detail.to_owned())));
     NoticeResponse::new(fields)

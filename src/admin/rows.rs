@@ -9,7 +9,7 @@ use pgwire::api::portal::Format;
 use pgwire::api::results::{FieldFormat, FieldInfo};
 use pgwire::messages::data::DataRow;
 
-/// Type of a column; PgBouncer uses these four.
+/// Type of a column; PgBouncer uses the first four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// text, OID 25.
@@ -20,13 +20,15 @@ pub enum Kind {
     Q,
     /// numeric, OID 1700.
     N,
+    /// float8, OID 701: our own columns with fractions.
+    F,
 }
 
 /// Name and type.
 pub type Column = (&'static str, Kind);
 
 /// One value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     /// SQL NULL.
     Null,
@@ -34,6 +36,31 @@ pub enum Cell {
     Text(String),
     /// For the numeric types.
     Number(u64),
+    /// For float8, with the number of decimals of its text form.
+    Real(f64, u8),
+}
+
+impl Cell {
+    /// Milliseconds of µs, with as many decimals as help.
+    pub fn ms(us: f64) -> Self {
+        Self::real(us / 1e3)
+    }
+
+    /// A number with as many decimals as help: three below 10, one below 1000.
+    pub fn real(number: f64) -> Self {
+        let decimals = match number.abs() {
+            n if n >= 999.95 => 0,
+            n if n >= 9.9995 => 1,
+            _ => 3,
+        };
+        Cell::Real(number, decimals)
+    }
+
+    /// Seconds of µs: one decimal below 10.
+    pub fn seconds(us: u64) -> Self {
+        let seconds = us as f64 / 1e6;
+        Cell::Real(seconds, u8::from(seconds < 9.95))
+    }
 }
 
 impl From<&str> for Cell {
@@ -67,7 +94,7 @@ impl From<bool> for Cell {
 }
 
 /// A result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Its head.
     pub columns: &'static [Column],
@@ -86,6 +113,7 @@ pub fn fields(columns: &[Column], format: &Format) -> Vec<FieldInfo> {
                 Kind::I => (Type::INT4, 4),
                 Kind::Q => (Type::INT8, 8),
                 Kind::N => (Type::NUMERIC, -1),
+                Kind::F => (Type::FLOAT8, 8),
             };
             let format = format_of(format, index);
             FieldInfo::new((*name).to_owned(), None, None, kind, format).with_type_size(size)
@@ -115,6 +143,13 @@ pub fn encode(row: &[Cell], columns: &[Column], format: &Format) -> DataRow {
                 put(&mut data, clamp(*number, *kind).to_string().as_bytes());
             }
             (Cell::Number(number), FieldFormat::Binary) => put_binary(&mut data, *number, *kind),
+            (Cell::Real(real, decimals), FieldFormat::Text) => {
+                put(
+                    &mut data,
+                    format!("{real:.*}", usize::from(*decimals)).as_bytes(),
+                );
+            }
+            (Cell::Real(real, _), FieldFormat::Binary) => put(&mut data, &real.to_be_bytes()),
         }
     }
     DataRow::new(data, i16::try_from(row.len()).unwrap_or(i16::MAX))
@@ -130,7 +165,7 @@ fn clamp(number: u64, kind: Kind) -> u64 {
     match kind {
         Kind::I => number.min(i32::MAX as u64),
         Kind::Q => number.min(i64::MAX as u64),
-        Kind::T | Kind::N => number,
+        Kind::T | Kind::N | Kind::F => number,
     }
 }
 
@@ -141,6 +176,7 @@ fn put_binary(data: &mut BytesMut, number: u64, kind: Kind) {
         Kind::Q => put(data, &number.to_be_bytes()),
         Kind::N => put_numeric(data, number),
         Kind::T => put(data, number.to_string().as_bytes()),
+        Kind::F => put(data, &(number as f64).to_be_bytes()),
     }
 }
 
@@ -192,6 +228,21 @@ mod tests {
               \0\0\0\x0e\0\x03\0\x02\0\0\0\0\0\x01\x09\x29\x1a\x85"
         );
         assert_eq!(binary.field_count, 4);
+    }
+
+    #[test]
+    fn fractions_in_text_and_binary() {
+        let columns = &[("a", Kind::F), ("b", Kind::F), ("c", Kind::F)];
+        let row = [Cell::ms(1234.0), Cell::ms(1.2e7), Cell::seconds(1_460_000)];
+        let text = encode(&row, columns, &Format::UnifiedText);
+        assert_eq!(
+            &text.data[..],
+            b"\0\0\0\x051.234\0\0\0\x0512000\0\0\0\x031.5"
+        );
+        let binary = encode(&row[..1], columns, &Format::UnifiedBinary);
+        let mut expected = b"\0\0\0\x08".to_vec();
+        expected.extend(1.234f64.to_be_bytes());
+        assert_eq!(&binary.data[..], expected);
     }
 
     #[test]

@@ -65,6 +65,13 @@ impl Hooks for Told {
         })
     }
 
+    async fn cancel(&self, client: &Arc<ClientSlot>) {
+        self.orders
+            .lock()
+            .unwrap()
+            .push(format!("cancel {}", client.id));
+    }
+
     fn shutdown(&self, mode: Shutdown) {
         self.orders.lock().unwrap().push(format!("{mode:?}"));
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::control::{Process, SetFailure};
 use crate::admin::{self, Console, ConsoleUser, Hooks, ReloadFailed, SetDone, Visitor};
 use crate::client::login::ConsoleRight;
-use crate::client::{ConsoleDoor, ConsoleEntrant};
+use crate::client::{ConsoleDoor, ConsoleEntrant, cancel_client};
 use crate::config::SetError;
+use crate::stats::ClientSlot;
 
 /// Takes console logins from the lanes to the control thread.
 pub struct Door(pub Arc<Console>);
@@ -39,6 +40,10 @@ impl Hooks for Process {
             Err(SetFailure::Tls) => Ok(SetDone::TlsUnchanged),
             Err(SetFailure::Refused(error)) => Err(error),
         }
+    }
+
+    async fn cancel(&self, client: &Arc<ClientSlot>) {
+        cancel_client(client, &self.directory).await;
     }
 
     fn shutdown(&self, mode: admin::Shutdown) {

@@ -57,6 +57,14 @@ impl CancelKeys {
     }
 }
 
+/// Cancels what runs for a client on behalf of the console; returns when the request has been
+/// delivered or is not needed any more.
+pub async fn cancel_client(client: &Arc<ClientSlot>, directory: &Arc<Directory>) {
+    if let Some(done) = on_lane_of(Arc::clone(client), Arc::clone(directory)) {
+        let _ = done.await;
+    }
+}
+
 fn on_lane_of(client: Arc<ClientSlot>, directory: Arc<Directory>) -> Option<JoinHandle<()>> {
     let index = client.lane();
     let lane = directory.shared.lanes.get(index).cloned()?;

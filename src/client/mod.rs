@@ -19,7 +19,7 @@ pub mod login;
 mod serve;
 mod timeouts;
 
-pub use cancel::CancelKeys;
+pub use cancel::{CancelKeys, cancel_client};
 pub use close::log_closing;
 pub use front::{ConsoleDoor, ConsoleEntrant, Front};
 pub use gate::DirectoryGate;

@@ -304,6 +304,8 @@ pub struct PoolFigures {
     pub statement_histogram: Histogram,
     /// Time a transaction held its server.
     pub transactions: Bounded,
+    /// The same, finer, for quantiles.
+    pub transaction_histogram: Histogram,
     /// Sums over all statements.
     pub parts: Parts,
     /// Statements ended (calls and errors) by class.
@@ -327,6 +329,8 @@ impl PoolFigures {
         self.statements.merge(&other.statements);
         self.statement_histogram.merge(&other.statement_histogram);
         self.transactions.merge(&other.transactions);
+        self.transaction_histogram
+            .merge(&other.transaction_histogram);
         self.parts.merge(&other.parts);
         for (mine, theirs) in self.classes.iter_mut().zip(other.classes) {
             *mine += theirs;

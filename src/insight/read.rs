@@ -302,6 +302,13 @@ impl View<'_> {
         }
     }
 
+    /// What a fingerprint does, as far as it has ended once; `None` before.
+    pub fn class(&self, fingerprint: u64) -> Option<Class> {
+        let mut groups = self.global.table.iter();
+        let group = groups.find(|(key, _)| key.fingerprint == fingerprint);
+        group.map(|(_, figures)| figures.class)
+    }
+
     fn text_or_label(&self, fingerprint: u64) -> Arc<str> {
         self.text(fingerprint)
             .unwrap_or_else(|| Arc::from("(text not kept)"))

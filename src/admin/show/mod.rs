@@ -14,6 +14,7 @@ mod tests;
 
 use super::grammar::{Command, Topic};
 use super::rows::{Cell, Column, Kind, Table};
+use super::{acts, screen};
 use crate::pool::Directory;
 
 pub use process::HELP;
@@ -24,13 +25,15 @@ macro_rules! head {
         &[$((stringify!($name), $crate::admin::rows::Kind::$kind)),*]
     };
 }
-use head;
+pub(super) use head;
 
 /// The columns of a command's result, before it runs; `None` when it has no result.
 pub fn columns(command: &Command) -> Option<&'static [Column]> {
     match command {
         Command::Show(topic) => columns_of(*topic),
         Command::ShowFaked(name, value) => Some(faked(name, value).columns),
+        Command::Screen(screen, _) => Some(screen::columns(screen)),
+        Command::Act(act) => acts::columns(act),
         _ => None,
     }
 }

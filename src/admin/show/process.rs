@@ -22,6 +22,11 @@ pub const HELP: &str = "
 \tSHOW SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE
 \tSHOW DNS_HOSTS|DNS_ZONES
 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS
+\tSHOW STATEMENTS|SLOW|ACTIVITY|BLOCKED|TRANSACTIONS|ALERTS [<options>]
+\tSHOW STATEMENT '<fingerprint>' [<options>]
+\tSHOW BENCHMARK ['<workload>'] [<options>]
+\t  options, in any order: LAST 1m|5m|15m|1h, FOR <db>, USER <user>, APP <app>,
+\t  MIN CALLS <n>, ORDER BY <column> [ASC|DESC], LIMIT <n>|ALL (20)
 \tSET key = arg
 \tRELOAD
 \tPAUSE [<db>]
@@ -30,7 +35,10 @@ pub const HELP: &str = "
 \tENABLE <db>
 \tRECONNECT [<db>]
 \tKILL [<db>]
-\tKILL_CLIENT <client_id>
+\tKILL_CLIENT <client_id> | PID <backend_pid>
+\tKILL IDLE IN TRANSACTION OVER <n>[s|m|h] [FOR <db>] [USER <user>] [APP <app>] [DRY RUN]
+\tCANCEL <client_id> | PID <backend_pid>
+\tRESET STATEMENTS ['<fingerprint>']
 \tSHUTDOWN
 \tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS
 \tWAIT_CLOSE [<db>]";

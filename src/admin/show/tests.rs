@@ -4,6 +4,7 @@ use super::*;
 fn shape(topic: Topic) -> String {
     let letter = |kind| match kind {
         Kind::T => 't',
+        Kind::F => 'f',
         Kind::I => 'i',
         Kind::Q => 'q',
         Kind::N => 'n',

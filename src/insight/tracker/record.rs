@@ -238,7 +238,9 @@ impl Tracker {
     fn end_transaction(&mut self, records: &mut LaneRecords, now: u64, is_abandoned: bool) {
         let outcome = self.transaction.outcome();
         let held = now.saturating_sub(outcome.began_us).min(LONGEST_US);
-        records.pool(self.pool).transactions.add(held);
+        let pool = records.pool(self.pool);
+        pool.transactions.add(held);
+        pool.transaction_histogram.add(held, 1);
         if outcome.is_profiled {
             let key = TransactionKey {
                 heaviest: outcome.heaviest,
