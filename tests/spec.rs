@@ -68,12 +68,6 @@ mod metrics;
 // The slow log, and what pgbadger reads in it.
 #[path = "spec/slow_log.rs"]
 mod slow_log;
-// The alert rules that ship, held by promtool.
-#[path = "spec/alerts.rs"]
-mod alerts;
-// The query pack that ships, on real PostgreSQL.
-#[path = "spec/queries.rs"]
-mod queries;
 // Running out of file descriptors.
 #[path = "spec/descriptors.rs"]
 mod descriptors;

@@ -186,7 +186,10 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
         .set_of(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())));
     let params = shared.tracked.filled(&started_with, &welcome.tracked);
     let slot = Arc::clone(&gate.slot);
-    slot.set_application_name(params.application_name().cloned());
+    let application = params.application_name().cloned();
+    let app = application.as_deref().unwrap_or_default();
+    let app = shared.insight.names.app_id(app);
+    slot.set_application_name(application);
     let lane = slot.lane();
     pool.client_arrived();
     pool.counters.lane(lane).add(Count::ClientLogins, 1);
@@ -210,6 +213,8 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             lane,
             max_packet,
             no_simple_query,
+            unnamed: None,
+            app,
             is_torn: false,
         },
         directory,

@@ -88,9 +88,10 @@ impl Client {
     async fn one_link(&mut self) -> Result<(), Departure> {
         let since = now_us();
         self.side.slot.set_request_us(since);
-        let server = self.checkout(since).await?;
+        let (server, wait_us) = self.checkout(since).await?;
         let max_prepared = self.side.pool.max_prepared();
-        let parted = Link::join(&mut self.side, server, max_prepared, since)
+        let times = (since, wait_us);
+        let parted = Link::join(&mut self.side, server, max_prepared, times)
             .run()
             .await;
         self.after_link(parted)?;
@@ -201,8 +202,8 @@ impl Client {
         }
     }
 
-    /// HOT. A server, at once or after a wait.
-    async fn checkout(&mut self, since: u64) -> Result<Box<PooledServer>, Departure> {
+    /// HOT. A server, at once or after a wait of so many µs.
+    async fn checkout(&mut self, since: u64) -> Result<(Box<PooledServer>, u64), Departure> {
         let mut waited = false;
         loop {
             if self.directory.state() == ProcessState::WaitForServers {
@@ -211,26 +212,25 @@ impl Client {
             let pool = &self.side.pool;
             match pool.checkout(self.side.lane, &self.side.slot, since) {
                 Checkout::Server(server) => {
-                    if waited {
-                        self.wait_ended(since);
-                    }
-                    return Ok(server);
+                    let wait_us = if waited { self.wait_ended(since) } else { 0 };
+                    return Ok((server, wait_us));
                 }
                 Checkout::Refused(error) => return Err(Departure::error(error)),
                 Checkout::Queued(waiting) => {
                     waited = true;
                     if let Some(server) = self.wait(waiting, since).await? {
-                        self.wait_ended(since);
-                        return Ok(server);
+                        return Ok((server, self.wait_ended(since)));
                     }
                 }
             }
         }
     }
 
-    fn wait_ended(&self, since: u64) {
+    fn wait_ended(&self, since: u64) -> u64 {
         let counters = self.side.pool.counters.lane(self.side.lane);
-        counters.add_wait(now_us().saturating_sub(since));
+        let wait_us = now_us().saturating_sub(since);
+        counters.add_wait(wait_us);
+        wait_us
     }
 
     /// Waits in the queue; `Ok(None)`: what was granted is dead, ask again.

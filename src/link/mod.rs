@@ -15,10 +15,12 @@
 //! requests.rs    client to server: what is sent, what is answered here
 //! hold.rs        when a request waits for replies before it is sent
 //! statements.rs  names of prepared statements on both sides
+//! observe.rs     what insight is told
 //! timing.rs      counters, states shown, deadlines
 //! ```
 
 mod hold;
+mod observe;
 mod replies;
 mod requests;
 mod statements;
@@ -30,15 +32,19 @@ use std::task::{Context, Poll, ready};
 
 use crate::config::PoolMode;
 use crate::error::ClientError;
+use crate::insight::figures::AppId;
 use crate::net::Stream;
 use crate::net::buf::{Buf, LARGE};
 use crate::pool::{Pool, PooledServer};
 use crate::server::pending::Request;
 use crate::session::params::Params;
 use crate::session::prepared::ClientStatements;
+use crate::sql::Summary;
 use crate::stats::ClientSlot;
+use crate::stats::clock::now_us;
 use crate::wire::frontend;
 use hold::Hold;
+use observe::Observed;
 use replies::Reset;
 use timing::Timing;
 
@@ -70,6 +76,10 @@ pub struct ClientSide {
     pub max_packet: u32,
     /// `disable_pqexec`: simple queries are refused.
     pub no_simple_query: bool,
+    /// What the unnamed statement holds.
+    pub unnamed: Option<Summary>,
+    /// Its application_name, masked, as a number.
+    pub app: AppId,
     /// The last link broke off inside a reply: an error message cannot be told apart from it.
     pub is_torn: bool,
 }
@@ -123,17 +133,19 @@ pub struct Link<'a> {
     server_ended: bool,
     max_prepared: usize,
     hold: Hold,
+    observed: Observed,
     timing: Timing,
 }
 
 impl<'a> Link<'a> {
-    /// Joins the two; `since_us` is when the request came in. The server is made to match the
+    /// Joins the two; `since_us` is when the request came in, `wait_us` how long it waited for the
+    /// server. The server is made to match the
     /// client's parameters in the same write as the client's first message.
     pub fn join(
         client: &'a mut ClientSide,
         server: Box<PooledServer>,
         max_prepared: usize,
-        since_us: u64,
+        (since_us, wait_us): (u64, u64),
     ) -> Self {
         let timing = Timing::begin(client, since_us);
         let mut link = Self {
@@ -151,8 +163,12 @@ impl<'a> Link<'a> {
             server_ended: false,
             max_prepared,
             hold: Hold::default(),
+            observed: Observed::default(),
             timing,
         };
+        link.server
+            .tracker
+            .begin(link.client.lane, link.client.app, since_us, wait_us);
         link.match_params();
         if !link.server.pending.applying_params() {
             link.show_link();
@@ -188,6 +204,11 @@ impl<'a> Link<'a> {
     pub async fn run(mut self) -> Parted {
         let end = poll_fn(|cx| self.poll(cx)).await;
         self.timing.end(self.client);
+        let (now, is_idle) = match end {
+            End::Complete => (self.timing.now(), true),
+            _ => (now_us(), self.server.is_clean()),
+        };
+        self.observe_end(now, is_idle);
         self.client.is_torn = self.out_frame > 0 && !self.swallows_frame;
         self.server.is_cut |= self.is_cut();
         self.client.slot.set_server_id(0);
@@ -279,6 +300,7 @@ impl<'a> Link<'a> {
                     self.client.inbound.grow(LARGE);
                 }
                 self.timing.received(n);
+                self.new_batch();
                 self.take_requests()?;
                 Ok(moved + n)
             }
@@ -294,12 +316,16 @@ impl<'a> Link<'a> {
         }
         let server = &mut self.server.stream;
         match server.poll_write(cx, self.client.inbound.unsent()) {
-            Poll::Pending => Ok(Poll::Pending),
+            Poll::Pending => {
+                self.server_stalls();
+                Ok(Poll::Pending)
+            }
             Poll::Ready(Ok(n)) => {
                 self.client.inbound.sent(n);
                 if self.client.inbound.unsent().is_empty() && server.is_tls() {
                     let _ = server.poll_flush(cx);
                 }
+                self.server_takes_again();
                 Ok(Poll::Ready(n))
             }
             // Its last words (a FATAL) may still be waiting to be read.
@@ -361,9 +387,13 @@ impl<'a> Link<'a> {
         }
         let client = &mut *self.client;
         match client.stream.poll_write(cx, client.outbound.unsent()) {
-            Poll::Pending => Ok(Poll::Pending),
+            Poll::Pending => {
+                self.client_stalls();
+                Ok(Poll::Pending)
+            }
             Poll::Ready(Ok(n)) => {
                 client.outbound.sent(n);
+                self.client_takes_again();
                 Ok(Poll::Ready(n))
             }
             Poll::Ready(Err(_)) => Err(End::ClientGone("client unexpected eof")),

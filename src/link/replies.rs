@@ -51,6 +51,7 @@ impl Link<'_> {
         }
         // A frame that has begun after the last ReadyForQuery belongs to this client's session.
         self.complete = self.is_free() && self.client.outbound.unparsed().is_empty();
+        self.observe_arrival();
         Ok(())
     }
 
@@ -79,9 +80,14 @@ impl Link<'_> {
     /// HOT. One reply; false when it must be complete to be judged and is not.
     fn take_reply(&mut self, header: Header) -> Result<bool, End> {
         match header.tag {
-            tag::DATA_ROW | tag::COPY_DATA => {
+            tag::DATA_ROW => {
                 let reply = self.own_reply();
+                self.server.tracker.row(header.total);
                 self.pass_reply(header, reply);
+            }
+            tag::COPY_DATA => {
+                self.server.tracker.reply(header.total);
+                self.pass_reply(header, Reply::Forward);
             }
             tag::READY_FOR_QUERY | tag::PARAMETER_STATUS | tag::COMMAND_COMPLETE | tag::ERROR => {
                 return self.take_judged(header);
@@ -91,6 +97,7 @@ impl Link<'_> {
                 self.pass_reply(header, reply);
             }
             _ => {
+                self.observe_reply(header);
                 let reply = self.server.pending.on_reply(header.tag);
                 self.pass_reply(header, reply);
                 // Nobody is there to send what the server now waits for.
@@ -134,6 +141,7 @@ impl Link<'_> {
         if header.tag != tag::ERROR {
             return Err(End::ServerLost("bad packet header from server"));
         }
+        self.observe_error(header);
         self.undo();
         let reply = self.own_reply();
         self.pass_reply(header, reply);
@@ -147,10 +155,12 @@ impl Link<'_> {
             return Err(End::ServerLost("bad ReadyForQuery from server"));
         };
         self.server.status = status;
-        if let Some(Request::Params) = self.server.pending.on_ready() {
+        let answered = self.server.pending.on_ready();
+        if let Some(Request::Params) = answered {
             self.pass_reply(header, Reply::Swallow);
             return self.params_applied();
         }
+        let now = self.observe_ready(header, matches!(answered, Some(Request::Query)));
         if self.mode() == PoolMode::Session {
             // No next link would make it true.
             self.reset = Reset::None;
@@ -161,7 +171,8 @@ impl Link<'_> {
         self.pass_reply(header, Reply::Forward);
         let is_last = self.server.pending.is_empty();
         if is_last {
-            self.timing.query_ended(self.client, status);
+            self.timing.query_ended(self.client, status, now);
+            self.record(now, status == Status::Idle);
         }
         if status != Status::Idle && self.mode() == PoolMode::Statement {
             return Err(End::Fatal(ClientError::transaction_in_statement_mode()));
@@ -187,6 +198,7 @@ impl Link<'_> {
             return Err(End::Fatal(ClientError::invalid_server_parameter()));
         }
         self.client.params = Arc::clone(&self.server.params);
+        self.server_matches();
         self.show_link();
         Ok(())
     }
@@ -210,9 +222,15 @@ impl Link<'_> {
         {
             self.client.params = tracked.with_value(&self.client.params, index, value);
         }
-        let name = self.client.params.application_name().cloned();
-        self.client.slot.set_application_name(name);
+        self.note_application();
         self.pass_reply(header, Reply::Forward);
+    }
+
+    /// The client's application_name may have changed.
+    fn note_application(&mut self) {
+        if self.client.note_application() {
+            self.server.tracker.set_app(self.client.app);
+        }
     }
 
     fn on_command(&mut self, header: Header) {
@@ -226,8 +244,10 @@ impl Link<'_> {
             };
         }
         if drops_statements(command) {
+            self.server.tracker.forget_prepared();
             self.forget_statements();
         }
+        self.observe_command(header);
         let reply = self.server.pending.on_reply(header.tag);
         self.pass_reply(header, reply);
     }
@@ -252,8 +272,7 @@ impl Link<'_> {
             }
         }
         self.client.params = restored;
-        let name = self.client.params.application_name().cloned();
-        self.client.slot.set_application_name(name);
+        self.note_application();
     }
 
     fn on_error(&mut self, header: Header) {
@@ -262,6 +281,7 @@ impl Link<'_> {
             self.pass_reply(header, Reply::Swallow);
             return;
         }
+        self.observe_error(header);
         self.undo();
         self.pass_reply(header, Reply::Forward);
     }

@@ -2,6 +2,7 @@
 
 use super::{End, Link};
 use crate::error::ClientError;
+use crate::net::buf::LARGE;
 use crate::server::pending::Request;
 use crate::wire::frame::{self, HEADER, Header, Peeked};
 use crate::wire::frontend::tag;
@@ -17,6 +18,7 @@ impl Link<'_> {
                     return Ok(());
                 }
                 self.in_frame -= n;
+                self.observe_rest(n, self.in_frame == 0);
                 self.client.inbound.parse(n);
                 continue;
             }
@@ -44,26 +46,40 @@ impl Link<'_> {
         if self.must_wait(header) {
             return Ok(false);
         }
-        self.timing.request(self.client);
+        self.timing.request(self.client, &mut self.server.tracker);
         match header.tag {
             tag::QUERY if self.client.no_simple_query => {
                 return Err(End::Fatal(ClientError::pqexec_disallowed()));
             }
             tag::QUERY => {
                 self.note_query(header);
+                self.observe_query(header);
                 self.send_final(header, Request::Query);
             }
             tag::SYNC => self.send_final(header, Request::Sync),
-            tag::FUNCTION_CALL => self.send_final(header, Request::FunctionCall),
-            tag::EXECUTE => self.send_extended(header, Request::Execute),
+            tag::FUNCTION_CALL => {
+                self.observe_function_call(header);
+                self.send_final(header, Request::FunctionCall);
+            }
+            tag::EXECUTE => {
+                if header.total <= LARGE && !self.has_whole(header) {
+                    return Ok(false);
+                }
+                self.observe_execute(header);
+                self.send_extended(header, Request::Execute);
+            }
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => {
                 return self.take_named(header);
             }
             tag::COPY_DONE | tag::COPY_FAIL => {
+                self.observe_copy_end(header);
                 self.server.pending.copy_ended();
                 self.send(header);
             }
-            tag::COPY_DATA | tag::FLUSH => self.send(header),
+            tag::COPY_DATA | tag::FLUSH => {
+                self.observe_bytes(header);
+                self.send(header);
+            }
             tag::TERMINATE => return self.on_terminate(),
             _ => return Err(End::Fatal(ClientError::unknown_packet())),
         }

@@ -23,6 +23,7 @@ impl Link<'_> {
                 tag::DESCRIBE => Request::Describe,
                 _ => Request::Close,
             };
+            self.observe_as_it_is(header);
             self.send_extended(header, request);
             return Ok(true);
         }
@@ -34,7 +35,7 @@ impl Link<'_> {
     }
 
     /// Whether the whole frame is here; makes room for the rest when it is not.
-    fn has_whole(&mut self, header: Header) -> bool {
+    pub(super) fn has_whole(&mut self, header: Header) -> bool {
         let is_whole = self.client.inbound.unparsed().len() >= header.total;
         if !is_whole {
             self.client.inbound.grow(header.total);
@@ -45,6 +46,7 @@ impl Link<'_> {
     fn take_parse(&mut self, header: Header) -> Result<bool, End> {
         if self.client.inbound.unparsed().get(HEADER) == Some(&0) {
             self.note_unnamed(header);
+            self.observe_unnamed_parse(header);
             self.send_extended(header, Request::Parse(None));
             return Ok(true);
         }
@@ -65,10 +67,13 @@ impl Link<'_> {
             return Err(End::Fatal(ClientError::statement_name_in_use()));
         }
         let context = self.client.params.parse_context();
-        let statement = self.client.pool.shared.dictionary.intern(body, context);
+        let rules = self.client.params.rules();
+        let dictionary = &self.client.pool.shared.dictionary;
+        let statement = dictionary.intern(body, context, rules);
         let name: Box<[u8]> = name.into();
         self.client.keep_statement(&name, Arc::clone(&statement));
         self.timing.count(self.client, Count::ClientParses);
+        self.observe_shared_parse(header, &statement);
         let prefix = HEADER + name.len() + 1;
         let named = Box::new(Named {
             client_name: Some(name),
@@ -153,6 +158,7 @@ impl Link<'_> {
         if range.is_empty() {
             self.timing.count(self.client, Count::Binds);
             self.note_bind(None);
+            self.observe_bind(header, range, None, None);
             self.send_extended(header, Request::Bind);
             return Ok(true);
         }
@@ -166,6 +172,12 @@ impl Link<'_> {
         }
         self.timing.count(self.client, Count::Binds);
         self.note_bind(Some(&statement));
+        self.observe_bind(
+            header,
+            range.clone(),
+            Some(statement.what),
+            Some(&statement),
+        );
         self.rename(header, range, &statement, Request::Bind);
         Ok(true)
     }
@@ -337,5 +349,17 @@ impl super::ClientSide {
         let statement = held.remove(name);
         self.slot.set_prepared(held.len());
         statement
+    }
+
+    /// Takes over the application_name; true when it is another one.
+    pub fn note_application(&mut self) -> bool {
+        let name = self.params.application_name().cloned();
+        if self.slot.application_name() == name {
+            return false;
+        }
+        let names = &self.pool.shared.insight.names;
+        self.app = names.app_id(name.as_deref().unwrap_or_default());
+        self.slot.set_application_name(name);
+        true
     }
 }

@@ -4,6 +4,7 @@
 
 use super::ClientSide;
 use crate::error::ClientError;
+use crate::insight::tracker::Tracker;
 use crate::pool::Timeouts;
 use crate::stats::clock::now_us;
 use crate::stats::slots::NEVER;
@@ -39,6 +40,7 @@ impl Timing {
             timeouts: **client.pool.timeouts.load(),
         };
         client.slot.set_state(ClientState::Active);
+        client.slot.activity.set_transaction_us(since_us);
         timing.set_deadline(client);
         timing
     }
@@ -46,6 +48,12 @@ impl Timing {
     /// The last reading of the clock, µs.
     pub fn now(&self) -> u64 {
         self.now
+    }
+
+    /// HOT. When the running query's first message came, µs.
+    #[inline]
+    pub fn query_since(&self) -> u64 {
+        self.query_since
     }
 
     #[inline]
@@ -64,14 +72,21 @@ impl Timing {
 
     /// HOT. A message came: a query begins unless one is running.
     #[inline]
-    pub fn request(&mut self, client: &ClientSide) {
+    pub fn request(&mut self, client: &ClientSide, tracker: &mut Tracker) {
         if self.query_since != 0 {
             return;
         }
         self.query_since = now_us();
-        self.thinking_since = 0;
+        if self.thinking_since != 0 {
+            let thought = self.query_since.saturating_sub(self.thinking_since);
+            tracker.thought(thought, self.query_since);
+            client.slot.activity.set_thinking_us(0);
+            self.thinking_since = 0;
+        }
         if self.transaction_since == 0 {
             self.transaction_since = self.query_since;
+            tracker.transaction_begins(self.query_since);
+            client.slot.activity.set_transaction_us(self.query_since);
         }
         client.slot.set_request_us(self.query_since);
         client.slot.set_state(ClientState::Active);
@@ -79,8 +94,7 @@ impl Timing {
     }
 
     /// HOT. Every outstanding request is answered.
-    pub fn query_ended(&mut self, client: &ClientSide, status: Status) {
-        let now = now_us();
+    pub fn query_ended(&mut self, client: &ClientSide, status: Status, now: u64) {
         self.now = now;
         let counters = client.pool.counters.lane(client.lane);
         if self.query_since != 0 {
@@ -93,7 +107,10 @@ impl Timing {
             let spent = now.saturating_sub(self.transaction_since);
             counters.add(Count::TransactionTime, spent);
             self.transaction_since = 0;
+            client.slot.activity.set_transaction_us(0);
+            client.slot.activity.set_writer(0);
         } else {
+            client.slot.activity.set_thinking_us(now);
             self.thinking_since = now;
             client.slot.set_state(ClientState::IdleInTransaction);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Pool;
 use super::place::Place;
+use crate::insight::tracker::Tracker;
 use crate::server::{CloseReason, Server};
 use crate::stats::events::Event;
 
@@ -12,6 +13,8 @@ use crate::stats::events::Event;
 #[derive(Debug)]
 pub struct PooledServer {
     server: Server,
+    /// What is measured on it.
+    pub tracker: Tracker,
     reason: CloseReason,
     /// Given back by its own drop, after this value's.
     place: Place,
@@ -19,8 +22,11 @@ pub struct PooledServer {
 
 impl PooledServer {
     pub(super) fn with_place(server: Server, place: Place) -> Box<Self> {
+        let insight = Arc::clone(&place.pool.shared.insight);
+        let tracker = Tracker::for_pool(insight, place.pool.insight_id);
         Box::new(Self {
             server,
+            tracker,
             reason: CloseReason::Borrowed("server conn crashed?"),
             place,
         })

@@ -61,6 +61,23 @@ pub enum Reply {
     Swallow,
 }
 
+/// Whose answer comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// Nothing was asked.
+    Nothing,
+    /// A simple Query or a FunctionCall.
+    Query,
+    /// An Execute.
+    Execute,
+    /// Another step of the extended protocol.
+    Step,
+    /// A Sync.
+    Sync,
+    /// Our own SET.
+    Ours,
+}
+
 /// A step that PostgreSQL has skipped because of an error, and what is to be taken back.
 #[derive(Debug)]
 pub enum Undo {
@@ -118,6 +135,28 @@ impl Pending {
     #[inline]
     pub fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// HOT. Whose answer comes next.
+    #[inline]
+    pub fn answering(&self) -> Answering {
+        match self.queue.front() {
+            None => Answering::Nothing,
+            Some(Request::Query | Request::FunctionCall) => Answering::Query,
+            Some(Request::Execute) => Answering::Execute,
+            Some(Request::Sync) => Answering::Sync,
+            Some(Request::Params) => Answering::Ours,
+            Some(_) => Answering::Step,
+        }
+    }
+
+    /// Executes that an error now would take along.
+    pub fn executes_to_sync(&self) -> usize {
+        let failing = self.queue.iter();
+        failing
+            .take_while(|request| !matches!(request, Request::Sync))
+            .filter(|request| matches!(request, Request::Execute))
+            .count()
     }
 
     /// Extended messages were sent since the last Sync: without a Flush the server may keep their
@@ -334,7 +373,11 @@ mod tests {
     fn named() -> Box<Named> {
         Box::new(Named {
             client_name: Some(b"s"[..].into()),
-            statement: Dictionary::default().intern(b"select 1\0\0\0", 0),
+            statement: Dictionary::default().intern(
+                b"select 1\0\0\0",
+                0,
+                crate::sql::Rules::default(),
+            ),
         })
     }
 

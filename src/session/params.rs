@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::sql::Rules;
+
 /// Tracked whatever the configuration says, in the order of the welcome.
 pub const ALWAYS_TRACKED: [&str; 5] = [
     "DateStyle",
@@ -15,15 +17,50 @@ pub const ALWAYS_TRACKED: [&str; 5] = [
     "standard_conforming_strings",
     "application_name",
 ];
+const CLIENT_ENCODING: usize = 1;
+const STANDARD_CONFORMING_STRINGS: usize = 3;
 const APPLICATION_NAME: usize = 4;
+
+/// Encodings whose later bytes of a character can be ASCII: quotes cannot be told from letters.
+const OPAQUE_ENCODINGS: [&str; 8] = [
+    "SJIS",
+    "SHIFT_JIS_2004",
+    "BIG5",
+    "GBK",
+    "GB18030",
+    "UHC",
+    "JOHAB",
+    "MULE_INTERNAL",
+];
 
 /// The values of all tracked parameters, by the position of their name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Params {
     values: Box<[Option<Arc<str>>]>,
+    /// Follows from the values.
+    rules: Rules,
 }
 
 impl Params {
+    fn of(values: Box<[Option<Arc<str>>]>) -> Self {
+        let value = |index: usize| values.get(index).and_then(Option::as_deref);
+        let encoding = value(CLIENT_ENCODING).unwrap_or_default();
+        let rules = Rules {
+            backslash_quotes: value(STANDARD_CONFORMING_STRINGS) == Some("off"),
+            opaque_encoding: OPAQUE_ENCODINGS
+                .iter()
+                .any(|known| encoding.eq_ignore_ascii_case(known)),
+            ..Rules::default()
+        };
+        Self { values, rules }
+    }
+
+    /// HOT. How the client's SQL is to be read.
+    #[inline]
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// The value at a position.
     pub fn get(&self, index: usize) -> Option<&Arc<str>> {
         self.values.get(index)?.as_ref()
@@ -95,9 +132,7 @@ impl Tracked {
                 values[index] = Some(Arc::from(value));
             }
         }
-        self.share(Params {
-            values: values.into(),
-        })
+        self.share(Params::of(values.into()))
     }
 
     /// `base` with one value changed.
@@ -109,7 +144,7 @@ impl Tracked {
         if let Some(slot) = values.get_mut(index) {
             *slot = Some(Arc::from(value));
         }
-        self.share(Params { values })
+        self.share(Params::of(values))
     }
 
     /// `first`, with what it leaves open taken from `second`.
@@ -117,7 +152,7 @@ impl Tracked {
         let values = (0..self.names.len())
             .map(|index| first.get(index).or_else(|| second.get(index)).cloned())
             .collect();
-        self.share(Params { values })
+        self.share(Params::of(values))
     }
 
     /// `now`, with the parameters of the set `which` (bit = position) as they were at the start.
@@ -129,7 +164,7 @@ impl Tracked {
                 from.get(index).or_else(|| now.get(index)).cloned()
             })
             .collect();
-        self.share(Params { values })
+        self.share(Params::of(values))
     }
 
     fn share(&self, params: Params) -> Arc<Params> {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use dashmap::DashMap;
 use lru::LruCache;
 
+use crate::sql::{self, Rules, Summary};
 use crate::wire::frontend;
 
 /// One statement, whoever prepared it.
@@ -22,8 +23,20 @@ pub struct Statement {
     pub server_name: Box<str>,
     /// Text, NUL and parameter types, as in the Parse message behind the name.
     pub body: Box<[u8]>,
+    /// What it does, and its fingerprint.
+    pub what: Summary,
     /// It may drop all statements of the session that runs it (DEALLOCATE ALL, DISCARD ALL).
     pub may_drop: bool,
+}
+
+impl Statement {
+    /// Its SQL text.
+    pub fn text(&self) -> &[u8] {
+        self.body
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default()
+    }
 }
 
 impl PartialEq for Statement {
@@ -41,8 +54,9 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
-    /// The entry for a Parse body under a parse context (`Params::parse_context`).
-    pub fn intern(&self, body: &[u8], context: u64) -> Arc<Statement> {
+    /// The entry for a Parse body under a parse context (`Params::parse_context`); `rules`: how its
+    /// text is to be read.
+    pub fn intern(&self, body: &[u8], context: u64, rules: Rules) -> Arc<Statement> {
         let mut key = Vec::with_capacity(body.len() + 8);
         key.extend_from_slice(&context.to_ne_bytes());
         key.extend_from_slice(body);
@@ -56,6 +70,7 @@ impl Dictionary {
                 id,
                 server_name: format!("PGWEIR_{id}").into_boxed_str(),
                 body: body.into(),
+                what: Summary::from(&sql::single(body, rules)),
                 may_drop: frontend::begins_with_drop(
                     body.split(|b| *b == 0).next().unwrap_or(body),
                 ),
@@ -175,9 +190,9 @@ mod tests {
     #[test]
     fn same_text_same_entry_other_context_other_entry() {
         let dictionary = Dictionary::default();
-        let a = dictionary.intern(b"select 1\0\0\0", 7);
-        let b = dictionary.intern(b"select 1\0\0\0", 7);
-        let c = dictionary.intern(b"select 1\0\0\0", 8);
+        let a = dictionary.intern(b"select 1\0\0\0", 7, Rules::default());
+        let b = dictionary.intern(b"select 1\0\0\0", 7, Rules::default());
+        let c = dictionary.intern(b"select 1\0\0\0", 8, Rules::default());
         assert!(Arc::ptr_eq(&a, &b));
         assert_ne!(a.server_name, c.server_name);
         drop(a);
@@ -192,8 +207,8 @@ mod tests {
     fn the_least_recently_used_goes_first() {
         let dictionary = Dictionary::default();
         let mut server = ServerStatements::default();
-        let a = dictionary.intern(b"a\0\0\0", 0);
-        let b = dictionary.intern(b"b\0\0\0", 0);
+        let a = dictionary.intern(b"a\0\0\0", 0, Rules::default());
+        let b = dictionary.intern(b"b\0\0\0", 0, Rules::default());
         server.insert(Arc::clone(&a));
         server.insert(Arc::clone(&b));
         assert!(server.touch(a.id));

@@ -39,7 +39,7 @@ pub use tags::tags;
 use std::ops::Range;
 
 /// How statements are told apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Grouping {
     /// PostgreSQL 18's list rules, repeated rows and names of savepoints and cursors folded.
     #[default]
@@ -49,7 +49,7 @@ pub enum Grouping {
 }
 
 /// What the lexer must know about the session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rules {
     /// How statements are told apart.
     pub grouping: Grouping,

@@ -34,6 +34,14 @@ impl Activity {
     pub fn set_writer(&self, fingerprint: u64) {
         self.writer.store(fingerprint, Relaxed);
     }
+    /// HOT. A statement begins; `writes`: it changes rows or locks them.
+    #[inline]
+    pub fn begin(&self, fingerprint: u64, writes: bool) {
+        self.set_statement(fingerprint);
+        if writes {
+            self.set_writer(fingerprint);
+        }
+    }
     /// Monotonic µs of the transaction's begin; 0 outside one.
     pub fn transaction_us(&self) -> u64 {
         self.transaction_us.load(Relaxed)

@@ -132,6 +132,9 @@ impl Tracker {
     fn skip_front(&mut self) {
         if let Some(run) = self.running.pop_front() {
             self.wait_us += run.parts.wait;
+            if run.extra.is_some_and(|extra| extra.text.is_some()) {
+                self.insight.known.remove(run.what.fingerprint);
+            }
         }
     }
 
@@ -141,6 +144,9 @@ impl Tracker {
             return self.unasked_error(sqlstate);
         };
         let text = self.unnamed_text.take();
+        if text.is_some() {
+            self.insight.known.insert(what.fingerprint);
+        }
         let run = Running {
             what,
             request: self.requests,

@@ -210,6 +210,12 @@ impl Tracker {
         self.is_on
     }
 
+    /// HOT. Since when the server could work on the next statement, µs.
+    #[inline]
+    pub fn free_since_us(&self) -> u64 {
+        self.free_since_us
+    }
+
     /// The client's application_name changed.
     pub fn set_app(&mut self, app: AppId) {
         self.app = app;

@@ -129,16 +129,15 @@ impl Tracker {
             return fingerprint;
         };
         if done.sqlstate.starts_with(b"42") {
+            self.insight.known.remove(fingerprint);
             return if done.sqlstate == *SYNTAX_ERROR {
                 labels::SYNTAX_ERROR
             } else {
                 labels::NAME_ERROR
             };
         }
-        if !self.insight.known.has(fingerprint)
-            && records.push_text(fingerprint, NewText::Raw(text))
-        {
-            self.insight.known.insert(fingerprint);
+        if !records.push_text(fingerprint, NewText::Raw(text)) {
+            self.insight.known.remove(fingerprint);
         }
         fingerprint
     }
@@ -184,7 +183,7 @@ impl Tracker {
                 .identity()
                 .map_or_else(|| "".into(), |who| std::sync::Arc::clone(&who.user)),
             application: owner.slot.application_name(),
-            remote: owner.slot.remote.clone(),
+            remote: owner.slot.remote,
             backend_pid: owner.backend_pid,
             sample,
             tags,

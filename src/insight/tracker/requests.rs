@@ -1,6 +1,7 @@
 //! HOT. What was asked of a server.
 
 use super::{Extra, MAX_NAMES, Portal, Running, Tracker};
+use crate::insight::Insight;
 use crate::insight::figures::Parts;
 use crate::insight::labels;
 use crate::insight::lane::Mixer;
@@ -65,7 +66,7 @@ impl Tracker {
         if what.verb != Verb::Other {
             self.resolve(&mut what, statement, text, &mut extra);
         }
-        if !self.insight.known.has(what.fingerprint) {
+        if self.is_first(what.fingerprint) {
             extra.get_or_insert_with(Box::<Extra>::default).text =
                 Some(text.get(&statement.span).into());
         }
@@ -83,6 +84,12 @@ impl Tracker {
         };
         self.push(what, false, now, text_hash, extra);
         what.fingerprint
+    }
+
+    /// HOT. Whether the statement shall bring the text of its fingerprint.
+    #[inline]
+    fn is_first(&self, fingerprint: u64) -> bool {
+        is_first(&self.insight, fingerprint)
     }
 
     /// What PREPARE, EXECUTE and DEALLOCATE speak of.
@@ -166,8 +173,8 @@ impl Tracker {
         }
     }
 
-    /// HOT. An Execute was sent; the fingerprint of its statement.
-    pub fn execute(&mut self, portal: &[u8], now: u64) -> u64 {
+    /// HOT. An Execute was sent; the fingerprint of its statement, and whether it writes.
+    pub fn execute(&mut self, portal: &[u8], now: u64) -> (u64, bool) {
         self.requests = self.requests.wrapping_add(1);
         let bound = if portal.is_empty() {
             self.unnamed_portal.as_mut()
@@ -180,11 +187,12 @@ impl Tracker {
                 ..Summary::default()
             };
             self.push(what, true, now, 0, None);
-            return what.fingerprint;
+            return (what.fingerprint, false);
         };
         let what = bound.what;
         let continues = std::mem::take(&mut bound.is_suspended);
         let text = bound.text.take();
+        let text = text.filter(|_| is_first(&self.insight, what.fingerprint));
         let hash = bound.text_hash;
         let mut extra = text.map(|text| {
             Box::new(Extra {
@@ -199,7 +207,7 @@ impl Tracker {
         if let Some(run) = self.running.back_mut() {
             run.continues = continues;
         }
-        what.fingerprint
+        (what.fingerprint, what.writes)
     }
 
     /// HOT.
@@ -290,6 +298,17 @@ impl Tracker {
             run.request_bytes += bytes;
         }
     }
+}
+
+/// HOT. Known from now on: one statement in flight brings the text, however deep the pipeline. Who
+/// drops that statement takes it back.
+#[inline]
+fn is_first(insight: &Insight, fingerprint: u64) -> bool {
+    let is_first = !insight.known.has(fingerprint);
+    if is_first {
+        insight.known.insert(fingerprint);
+    }
+    is_first
 }
 
 /// Tells texts apart inside one transaction; never leaves the process. 0 means "not looked at".

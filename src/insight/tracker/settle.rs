@@ -39,6 +39,12 @@ impl Tracker {
         }
     }
 
+    /// HOT. Whether a ReadyForQuery is late.
+    #[inline]
+    pub fn awaits_ready(&self) -> bool {
+        self.awaits_ready
+    }
+
     /// ReadyForQuery came in a later read than the statement's end: the commit took that long.
     pub fn ready_late(&mut self, now: u64) {
         if !std::mem::take(&mut self.awaits_ready) {

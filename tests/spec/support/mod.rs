@@ -8,7 +8,6 @@
 
 mod bouncer;
 pub mod frames;
-pub mod metric_names;
 mod pg;
 mod process;
 pub mod programs;

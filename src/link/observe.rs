@@ -1,0 +1,467 @@
+//! HOT. What the relay tells insight: statements as they go out, answers as they come back.
+//!
+//! Owns the reading of texts, whole or in pieces, and the clock between a query's first message and
+//! its last answer. Changes nothing on the wire: with `insight = 0` all of this is one test of a
+//! flag.
+
+use super::Link;
+use crate::insight::tracker::{Failed, Owner, Text, Tracker};
+use crate::server::pending::Answering;
+use crate::session::prepared::Statement;
+use crate::sql::{self, Stream, Summary};
+use crate::stats::Activity;
+use crate::stats::clock::now_us;
+use crate::wire::backend::{self, tag};
+use crate::wire::frame::{HEADER, Header};
+use crate::wire::frontend;
+
+/// Bytes of a text in pieces that are kept for those who want to read it.
+const TEXT_HEAD: usize = 64 << 10;
+
+/// What a link observes beside its server's tracker.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// A text that arrives in pieces.
+    streaming: Option<Box<Streaming>>,
+    /// The clock when the bytes at hand came; 0 before it was read.
+    batch_us: u64,
+    /// COPY data that the server does not take: since, and in all, µs.
+    server_stalled_since_us: u64,
+    server_stall_us: u64,
+}
+
+/// A text in pieces.
+#[derive(Debug)]
+struct Streaming {
+    stream: Stream,
+    head: Vec<u8>,
+    is_query: bool,
+}
+
+impl Link<'_> {
+    /// HOT. Bytes came: whatever they ask for came now.
+    #[inline]
+    pub(super) fn new_batch(&mut self) {
+        self.observed.batch_us = 0;
+    }
+
+    /// HOT. The clock, read once for all the messages of a read, and not at all for the first.
+    #[inline]
+    fn batch_now(&mut self) -> u64 {
+        if self.observed.batch_us == 0 {
+            self.observed.batch_us = if self.server.tracker.is_busy() {
+                now_us()
+            } else {
+                self.timing
+                    .query_since()
+                    .max(self.server.tracker.free_since_us())
+            };
+        }
+        self.observed.batch_us
+    }
+
+    /// HOT. A Query is about to be sent.
+    pub(super) fn observe_query(&mut self, header: Header) {
+        if !self.server.tracker.is_on() || self.server.pending.is_skipping() {
+            return;
+        }
+        let now = self.batch_now();
+        let tracker = &mut self.server.tracker;
+        tracker.add_request_bytes(header.total);
+        tracker.next_request();
+        self.client.unnamed = None;
+        let rules = self.client.params.rules();
+        let unparsed = self.client.inbound.unparsed();
+        match unparsed.get(HEADER..header.total) {
+            Some(bytes) => {
+                let text = Text { bytes, offset: 0 };
+                let activity = &self.client.slot.activity;
+                sql::each_statement(bytes, rules, |statement| {
+                    let fingerprint = tracker.statement(statement, text, now);
+                    activity.begin(fingerprint, statement.writes);
+                });
+            }
+            None => self.observe_pieces(HEADER, true),
+        }
+    }
+
+    /// A text begins that is not here whole.
+    fn observe_pieces(&mut self, text_at: usize, is_query: bool) {
+        let rules = self.client.params.rules();
+        let mut streaming = Box::new(Streaming {
+            stream: Stream::new(rules),
+            head: Vec::new(),
+            is_query,
+        });
+        let unparsed = self.client.inbound.unparsed();
+        let mut teller = Teller {
+            unnamed: &mut self.client.unnamed,
+            activity: &self.client.slot.activity,
+            tracker: &mut self.server.tracker,
+            began: self.observed.batch_us,
+        };
+        teller.feed(&mut streaming, unparsed.get(text_at..).unwrap_or_default());
+        self.observed.streaming = Some(streaming);
+    }
+
+    /// HOT. More of a request is about to be sent: its first `n` unparsed bytes; `is_last`: it is
+    /// complete.
+    #[inline]
+    pub(super) fn observe_rest(&mut self, n: usize, is_last: bool) {
+        if self.observed.streaming.is_some() {
+            self.observe_piece(n, is_last);
+        }
+    }
+
+    fn observe_piece(&mut self, n: usize, is_last: bool) {
+        let Some(mut streaming) = self.observed.streaming.take() else {
+            return;
+        };
+        let mut teller = Teller {
+            unnamed: &mut self.client.unnamed,
+            activity: &self.client.slot.activity,
+            tracker: &mut self.server.tracker,
+            began: self.observed.batch_us,
+        };
+        let piece = self.client.inbound.unparsed().get(..n);
+        teller.feed(&mut streaming, piece.unwrap_or_default());
+        if !is_last {
+            self.observed.streaming = Some(streaming);
+            return;
+        }
+        let is_query = streaming.is_query;
+        teller.finish(*streaming);
+        let now = now_us();
+        if is_query {
+            self.server.tracker.uploaded(now);
+        }
+        self.observed.batch_us = now;
+    }
+
+    /// HOT. A Parse of the unnamed statement is about to be sent.
+    pub(super) fn observe_unnamed_parse(&mut self, header: Header) {
+        if !self.server.tracker.is_on() {
+            return;
+        }
+        self.batch_now();
+        self.server.tracker.add_request_bytes(header.total);
+        let unparsed = self.client.inbound.unparsed();
+        let Some(bytes) = unparsed.get(HEADER + 1..header.total) else {
+            return self.observe_pieces(HEADER + 1, false);
+        };
+        let statement = sql::single(bytes, self.client.params.rules());
+        let what = Summary::from(&statement);
+        let text = bytes.get(statement.span).unwrap_or_default();
+        self.server.tracker.parsed(b"", what, text);
+        self.client.unnamed = Some(what);
+    }
+
+    /// HOT. A Parse of a statement that clients share is about to be sent, or answered by us.
+    pub(super) fn observe_shared_parse(&mut self, header: Header, statement: &Statement) {
+        if self.server.tracker.is_on() {
+            self.batch_now();
+            self.server.tracker.add_request_bytes(header.total);
+            self.server.tracker.parsed(b"s", statement.what, b"");
+        }
+    }
+
+    /// A message about names that go to the server as they are.
+    pub(super) fn observe_as_it_is(&mut self, header: Header) {
+        if !self.server.tracker.is_on() || self.server.pending.is_skipping() {
+            return;
+        }
+        self.batch_now();
+        let unparsed = self.client.inbound.unparsed();
+        let seen = &unparsed[..unparsed.len().min(header.total)];
+        match header.tag {
+            frontend::tag::PARSE if seen.get(HEADER) == Some(&0) => {
+                self.observe_unnamed_parse(header);
+            }
+            frontend::tag::PARSE => {
+                if let Some((name, body)) = frontend::split_parse(seen) {
+                    let what = Summary::from(&sql::single(body, self.client.params.rules()));
+                    let name = name.to_vec();
+                    self.server.tracker.parsed_by_name(&name, what);
+                    self.server.tracker.parsed(&name, what, b"");
+                }
+                self.server.tracker.add_request_bytes(header.total);
+            }
+            frontend::tag::BIND => {
+                if let Ok(Some(range)) = frontend::bind_statement(seen, header.total) {
+                    let name = seen[range.clone()].to_vec();
+                    let what = self.server.tracker.named(&name);
+                    self.observe_bind(header, range, what, None);
+                }
+            }
+            _ => self.server.tracker.add_request_bytes(header.total),
+        }
+    }
+
+    /// HOT. A Bind is about to be sent; `name`: where the statement's name stands.
+    pub(super) fn observe_bind(
+        &mut self,
+        header: Header,
+        name: std::ops::Range<usize>,
+        what: Option<Summary>,
+        shared: Option<&Statement>,
+    ) {
+        let tracker = &mut self.server.tracker;
+        if !tracker.is_on() {
+            return;
+        }
+        tracker.add_request_bytes(header.total);
+        let what = if name.is_empty() {
+            self.client.unnamed
+        } else {
+            what
+        };
+        let unparsed = self.client.inbound.unparsed();
+        let portal = unparsed.get(HEADER..name.start.saturating_sub(1));
+        if let (Some(what), Some(portal)) = (what, portal) {
+            tracker.bound(portal, what, || shared.map_or(&b""[..], Statement::text));
+        }
+    }
+
+    /// HOT. An Execute is about to be sent, whole.
+    pub(super) fn observe_execute(&mut self, header: Header) {
+        if !self.server.tracker.is_on() || self.server.pending.is_skipping() {
+            return;
+        }
+        let now = self.batch_now();
+        let unparsed = self.client.inbound.unparsed();
+        let seen = &unparsed[HEADER..unparsed.len().min(header.total)];
+        let portal = seen.split(|byte| *byte == 0).next().unwrap_or_default();
+        let tracker = &mut self.server.tracker;
+        tracker.add_request_bytes(header.total);
+        let (fingerprint, writes) = tracker.execute(portal, now);
+        self.client.slot.activity.begin(fingerprint, writes);
+    }
+
+    /// A message that only counts by its bytes.
+    #[inline]
+    pub(super) fn observe_bytes(&mut self, header: Header) {
+        self.server.tracker.add_request_bytes(header.total);
+    }
+
+    /// A FunctionCall is about to be sent.
+    pub(super) fn observe_function_call(&mut self, header: Header) {
+        if self.server.tracker.is_on() && !self.server.pending.is_skipping() {
+            let now = self.batch_now();
+            self.server.tracker.add_request_bytes(header.total);
+            self.server.tracker.next_request();
+            self.server.tracker.function_call(now);
+        }
+    }
+
+    /// CopyDone or CopyFail is about to be sent.
+    pub(super) fn observe_copy_end(&mut self, header: Header) {
+        if self.server.tracker.is_on() {
+            self.server_takes_again();
+            let stall = std::mem::take(&mut self.observed.server_stall_us);
+            self.server.tracker.add_request_bytes(header.total);
+            self.server.tracker.copy_ends(now_us(), stall);
+        }
+    }
+
+    /// The server does not take what is there for it.
+    pub(super) fn server_stalls(&mut self) {
+        if self.server.pending.in_copy() && self.observed.server_stalled_since_us == 0 {
+            self.observed.server_stalled_since_us = now_us();
+        }
+    }
+
+    /// HOT. The server takes bytes.
+    #[inline]
+    pub(super) fn server_takes_again(&mut self) {
+        if self.observed.server_stalled_since_us != 0 {
+            let since = std::mem::take(&mut self.observed.server_stalled_since_us);
+            self.observed.server_stall_us += now_us().saturating_sub(since);
+        }
+    }
+
+    /// The client does not take what is there for it.
+    pub(super) fn client_stalls(&mut self) {
+        let tracker = &mut self.server.tracker;
+        if tracker.is_on() && !tracker.is_stalled() {
+            let now = now_us();
+            tracker.stalled(now);
+            self.client.slot.activity.set_stalled_us(now);
+        }
+    }
+
+    /// HOT. The client takes bytes.
+    #[inline]
+    pub(super) fn client_takes_again(&mut self) {
+        if self.server.tracker.is_stalled() {
+            self.server.tracker.resumed(now_us());
+            self.client.slot.activity.set_stalled_us(0);
+        }
+    }
+
+    /// HOT. A reply that is neither a row nor judged; before the queue of requests hears of it.
+    pub(super) fn observe_reply(&mut self, header: Header) {
+        let answering = self.server.pending.answering();
+        let tracker = &mut self.server.tracker;
+        if !tracker.is_on() || answering == Answering::Ours {
+            return;
+        }
+        tracker.reply(header.total);
+        let is_statement = matches!(answering, Answering::Query | Answering::Execute);
+        match header.tag {
+            tag::EMPTY_QUERY if is_statement => tracker.completed_empty(),
+            tag::PORTAL_SUSPENDED if is_statement => tracker.suspended(),
+            tag::FUNCTION_RESULT => tracker.function_returned(),
+            tag::COPY_IN => tracker.copy_begins(now_us()),
+            _ => {}
+        }
+    }
+
+    /// HOT. CommandComplete, whole; before the queue of requests hears of it.
+    #[inline]
+    pub(super) fn observe_command(&mut self, header: Header) {
+        let answering = self.server.pending.answering();
+        let tracker = &mut self.server.tracker;
+        if !tracker.is_on() {
+            return;
+        }
+        if let Answering::Query | Answering::Execute = answering {
+            let command = &self.client.outbound.unparsed()[HEADER..header.total];
+            tracker.reply(header.total);
+            tracker.completed(command.strip_suffix(b"\0").unwrap_or(command));
+        }
+    }
+
+    /// ErrorResponse; before the queue of requests hears of it.
+    pub(super) fn observe_error(&mut self, header: Header) {
+        if !self.server.tracker.is_on() {
+            return;
+        }
+        let failed = match self.server.pending.answering() {
+            Answering::Ours => return,
+            Answering::Nothing => Failed::Unasked,
+            Answering::Query => Failed::Query,
+            Answering::Sync => Failed::Sync,
+            Answering::Execute | Answering::Step => Failed::Extended {
+                executes: self.server.pending.executes_to_sync(),
+            },
+        };
+        let unparsed = self.client.outbound.unparsed();
+        let seen = &unparsed[..unparsed.len().min(header.total)];
+        let sqlstate = backend::error_fields(seen).sqlstate;
+        let sqlstate = sqlstate.try_into().unwrap_or(*b"XX000");
+        self.server.tracker.reply(header.total);
+        self.server.tracker.failed(failed, sqlstate);
+    }
+
+    /// HOT. ReadyForQuery, told after the queue of requests; `ends_query`: of a simple Query. The
+    /// clock, where somebody asks for it.
+    #[inline]
+    pub(super) fn observe_ready(&mut self, header: Header, ends_query: bool) -> u64 {
+        let is_last = self.server.pending.is_empty();
+        let tracker = &mut self.server.tracker;
+        let now = if is_last || tracker.awaits_ready() {
+            now_us()
+        } else {
+            0
+        };
+        if tracker.is_on() {
+            tracker.reply(header.total);
+            tracker.ready(ends_query);
+            tracker.ready_late(now);
+        }
+        now
+    }
+
+    /// Our SET is answered: the client's first statement runs from now on.
+    pub(super) fn server_matches(&mut self) {
+        if self.server.tracker.is_on() {
+            self.server.tracker.made_to_match(now_us());
+        }
+    }
+
+    /// HOT. Everything that was read has been told.
+    #[inline]
+    pub(super) fn observe_arrival(&mut self) {
+        if !self.server.tracker.needs_clock() {
+            return;
+        }
+        let now = now_us();
+        self.server.tracker.arrived(now);
+        if self.server.tracker.is_full() {
+            self.record(now, false);
+        }
+    }
+
+    /// HOT. Every request is answered.
+    #[inline]
+    pub(super) fn record(&mut self, now: u64, is_idle: bool) {
+        if self.server.tracker.is_on() {
+            let server = &mut *self.server;
+            let owner = Owner {
+                slot: &self.client.slot,
+                backend_pid: server.slot.backend_pid,
+                blocked_us: server.slot.take_blocked_us(),
+            };
+            server.tracker.record(now, is_idle, owner);
+        }
+    }
+
+    /// The link is over.
+    pub(super) fn observe_end(&mut self, now: u64, is_idle: bool) {
+        let server = &mut *self.server;
+        let owner = Owner {
+            slot: &self.client.slot,
+            backend_pid: server.slot.backend_pid,
+            blocked_us: server.slot.take_blocked_us(),
+        };
+        server.tracker.end(now, is_idle, owner);
+    }
+}
+
+/// Who hears of the statements of a text in pieces.
+struct Teller<'a> {
+    unnamed: &'a mut Option<Summary>,
+    activity: &'a Activity,
+    tracker: &'a mut Tracker,
+    /// When the text began to arrive, µs.
+    began: u64,
+}
+
+impl Teller<'_> {
+    /// Gives a piece to the lexer.
+    fn feed(&mut self, streaming: &mut Streaming, piece: &[u8]) {
+        let room = TEXT_HEAD.saturating_sub(streaming.head.len());
+        streaming
+            .head
+            .extend_from_slice(&piece[..room.min(piece.len())]);
+        let (head, is_query) = (&streaming.head, streaming.is_query);
+        streaming
+            .stream
+            .push(piece, &mut |statement| self.tell(statement, head, is_query));
+    }
+
+    fn finish(&mut self, mut streaming: Streaming) {
+        let (head, is_query) = (&streaming.head, streaming.is_query);
+        streaming
+            .stream
+            .finish(&mut |statement| self.tell(statement, head, is_query));
+    }
+
+    /// A statement is known.
+    fn tell(&mut self, statement: &sql::Statement, head: &[u8], is_query: bool) {
+        if is_query {
+            let text = Text {
+                bytes: head,
+                offset: 0,
+            };
+            let fingerprint = self.tracker.statement(statement, text, self.began);
+            self.activity.begin(fingerprint, statement.writes);
+        } else {
+            let what = Summary::from(statement);
+            let end = statement.span.end.min(head.len());
+            let start = statement.span.start.min(end);
+            self.tracker.parsed(b"", what, &head[start..end]);
+            *self.unnamed = Some(what);
+        }
+    }
+}
