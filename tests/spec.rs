@@ -44,6 +44,9 @@ mod console;
 // Its sessions: waiting commands, cancels, hang-ups, broken frames, averages.
 #[path = "spec/console_sessions.rs"]
 mod console_sessions;
+// The console's own screens and verbs: activity, locks, alerts, cancel and kill.
+#[path = "spec/screens.rs"]
+mod screens;
 // The process from outside: signals, command line, pidfile, log lines.
 #[path = "spec/signals.rs"]
 mod signals;

@@ -40,6 +40,7 @@ use crate::pool::Directory;
 use crate::stats::ClientSlot;
 
 pub use grammar::Shutdown;
+pub use screen::tick_alerts;
 pub use stats::tick_stats;
 
 /// What only the process as a whole can do for the console.

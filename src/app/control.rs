@@ -13,7 +13,7 @@ use super::accept::Listening;
 use super::balance::Balance;
 use super::live::{self, LiveError};
 use super::start::log_config;
-use crate::admin::{Console, Shutdown, tick_stats};
+use crate::admin::{Console, Shutdown, tick_alerts, tick_stats};
 use crate::config::{self, SetError};
 use crate::daemon::cli::RunOptions;
 use crate::daemon::log::LogHandle;
@@ -22,7 +22,8 @@ use crate::daemon::systemd::Notifier;
 use crate::http::{self, Face, Reload};
 use crate::pool::{Directory, ProcessState, TICK};
 
-/// Ticks between two purges of the statement dictionary: about ten seconds.
+/// Ticks between two purges of the statement dictionary and two samples of the alerts: about ten
+/// seconds.
 const PURGE_EVERY: u32 = 30;
 
 /// How soon a changed stats_period is noticed.
@@ -311,6 +312,7 @@ async fn tick(process: Arc<Process>, balance: Arc<Balance>) {
         rounds = rounds.wrapping_add(1);
         if rounds.is_multiple_of(PURGE_EVERY) {
             process.directory.shared.dictionary.purge();
+            tick_alerts(&process.directory);
         }
         if process.is_drained() {
             process.end.notify_one();

@@ -12,9 +12,10 @@
 //! names.rs      numbers for pools, applications    labels.rs     groups that are not statements
 //! locks.rs      who waits for whom
 //! collector.rs  from the lanes to global/          global/       all groups, texts, windows, sums
-//! read.rs       what readers get
+//! read.rs       what readers get                   alerts.rs     thresholds, judged
 //! ```
 
+pub mod alerts;
 mod collector;
 pub mod figures;
 mod global;
@@ -27,8 +28,8 @@ pub mod names;
 pub mod read;
 pub mod tracker;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use read::{Filter, View};
@@ -50,6 +51,7 @@ pub struct Insight {
     pub known: Known,
     /// Who waits for whom on each PostgreSQL server.
     pub locks: Locks,
+    alerts: Mutex<alerts::Watch>,
     recorders: Box<[Recorder]>,
     global: Mutex<Global>,
     enabled: AtomicBool,
@@ -95,6 +97,7 @@ impl Insight {
             names: Names::default(),
             known: Known::with_room_for(groups),
             locks: Locks::default(),
+            alerts: Mutex::default(),
             recorders: (0..writers.max(1)).map(|_| Recorder::default()).collect(),
             global: Mutex::new(Global::with_room_for(groups, now_us())),
             enabled: AtomicBool::new(true),
@@ -135,6 +138,11 @@ impl Insight {
     #[inline]
     pub fn keeps_samples(&self) -> bool {
         self.samples.load(Relaxed)
+    }
+
+    /// What the alerts remember; for the control thread only.
+    pub fn alerts(&self) -> MutexGuard<'_, alerts::Watch> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// HOT. The table of a lane; an index beyond the last gives the control thread's.

@@ -10,10 +10,11 @@
 //! activity.rs      SHOW ACTIVITY                  blocked.rs   SHOW BLOCKED
 //! statements.rs    SHOW STATEMENTS                statement.rs SHOW STATEMENT
 //! slow.rs          SHOW SLOW                      benchmark.rs SHOW BENCHMARK
-//! transactions.rs  SHOW TRANSACTIONS
+//! transactions.rs  SHOW TRANSACTIONS              alerts.rs    SHOW ALERTS
 //! ```
 
 mod activity;
+mod alerts;
 mod arrange;
 mod benchmark;
 mod blocked;
@@ -40,6 +41,7 @@ use crate::pool::Directory;
 use crate::sql;
 use crate::stats::clock::to_wall;
 
+pub use alerts::tick_alerts;
 pub use sessions::{Session, State, sessions};
 pub use texts::Reader;
 
@@ -107,7 +109,7 @@ pub fn columns(screen: &Screen) -> &'static [Column] {
         Screen::Blocked => blocked::COLUMNS,
         Screen::Transactions => transactions::COLUMNS,
         Screen::Benchmark(_) => benchmark::COLUMNS,
-        Screen::Alerts => &[],
+        Screen::Alerts => alerts::COLUMNS,
     }
 }
 
@@ -126,7 +128,7 @@ pub fn show(screen: &Screen, context: &Context<'_>) -> Result<Shown, ClientError
         Screen::Benchmark(name) => benchmark::show(context, name.as_deref()),
         Screen::Activity => activity::show(context),
         Screen::Blocked => blocked::show(context),
-        Screen::Alerts => (Rows::new(), String::new()),
+        Screen::Alerts => alerts::show(context),
     };
     let order = match screen {
         Screen::Statement(_) => order.unless_told(usize::MAX, context.options),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::gate::{ConsoleRight, Gate, Live, Target, Who};
 use super::parameters::{self, Known, Replication, Wishes};
 use super::{End, Login};
-use crate::config::{AuthType, CONSOLE_DATABASE, Settings};
+use crate::config::{AuthType, CONSOLE_DATABASE, Config, Settings};
 use crate::error::ClientError;
 use crate::wire::startup::{Packet, parse_packet};
 use crate::wire::welcome;
@@ -88,7 +88,7 @@ impl<G: Gate> Login<G> {
         let right = if is_own {
             Some(ConsoleRight::Admin)
         } else {
-            console_right(settings, &who.user)
+            console_right(live.config(), &who.user)
         };
         let target = self.find_target(&who, is_console, right);
         if who.user.len() > LONGEST_USER {
@@ -187,11 +187,14 @@ impl<G: Gate> Login<G> {
 }
 
 /// What a name may do on the console.
-fn console_right(settings: &Settings, user: &str) -> Option<ConsoleRight> {
+fn console_right(config: &Config, user: &str) -> Option<ConsoleRight> {
+    let settings = &config.settings;
     if settings.admin_users.has(user) {
         return Some(ConsoleRight::Admin);
     }
     // COMPAT: with auth_type = any every other name may read (surface 3.1).
-    let may_read = settings.stats_users.has(user) || settings.auth_type == AuthType::Any;
+    let may_read = settings.stats_users.has(user)
+        || config.own.insight_users.has(user)
+        || settings.auth_type == AuthType::Any;
     may_read.then_some(ConsoleRight::Stats)
 }
