@@ -1,12 +1,14 @@
-//! The acceptor: a thread of its own that gives each new connection to a lane.
+//! The acceptor: gives each new connection to a lane.
 //!
+//! It runs on the first lane, which is filled first: nearly every login then needs no hand-over
+//! between threads, which would cost it a tenth of its CPU.
 //! Mirrors: `listen_*`, the end of listening at shutdown. When descriptors run out it says so once,
 //! waits, and tries again; nothing spins.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -14,6 +16,7 @@ use tokio::sync::watch;
 
 use super::balance::Balance;
 use crate::client::Front;
+use crate::lane::Lane;
 use crate::net::listener::Listener;
 use crate::net::{Socket, Stream};
 
@@ -40,38 +43,40 @@ impl AsRawFd for Watched {
     }
 }
 
-/// Starts the thread; it ends when `listening` says `None`.
+/// Watches all listeners on `lane`; ends when `listening` says `None`.
 pub fn start(
     listeners: Vec<Listener>,
     front: Arc<Front>,
     balance: Arc<Balance>,
     listening: watch::Receiver<Listening>,
-) -> io::Result<std::thread::JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()?;
+    lane: &Lane,
+) -> Acceptors {
     let acceptor = Arc::new(Acceptor {
         front,
         balance,
         is_short: AtomicBool::new(false),
     });
-    std::thread::Builder::new()
-        .name("acceptor".to_owned())
-        .spawn(move || {
-            runtime.block_on(async move {
-                let loops: Vec<_> = listeners
-                    .into_iter()
-                    .map(|listener| {
-                        let run = Arc::clone(&acceptor).run(listener, listening.clone());
-                        tokio::spawn(run)
-                    })
-                    .collect();
-                for each in loops {
-                    let _ = each.await;
-                }
-            });
-        })
+    let (open, all_closed) = mpsc::channel::<()>();
+    for listener in listeners {
+        let run = Arc::clone(&acceptor).run(listener, listening.clone());
+        let open = open.clone();
+        lane.spawn(async move {
+            run.await;
+            drop(open);
+        });
+    }
+    Acceptors(all_closed)
+}
+
+/// The listeners that are watched.
+pub struct Acceptors(mpsc::Receiver<()>);
+
+impl Acceptors {
+    /// Waits until every listener is closed and its socket file is gone.
+    pub fn join(self) {
+        // Nobody sends: the end of the last sender is what is waited for.
+        let _ = self.0.recv();
+    }
 }
 
 struct Acceptor {

@@ -17,7 +17,7 @@ use crate::client::{CancelKeys, Front};
 use crate::config::{self, Config};
 use crate::daemon::cli::RunOptions;
 use crate::daemon::log::{FATAL_TARGET, LogConfig, LogHandle, Syslog};
-use crate::daemon::{background, limits, log, pidfile, privileges, systemd};
+use crate::daemon::{background, limits, log, memory, pidfile, privileges, systemd};
 use crate::lane::Lanes;
 use crate::net::dns::Resolver;
 use crate::net::listener::{self, ListenSettings, Listener};
@@ -93,6 +93,7 @@ fn serve(
     log: &LogHandle,
     pidfile: Option<&str>,
 ) -> Result<(), Fatal> {
+    memory::give_back_in_background();
     let lanes = Lanes::start(lane_count(&config))?;
     let listeners = listen(&config)?;
     report_limits(&config, lanes.all().len())?;
@@ -119,14 +120,17 @@ fn serve(
         console: Arc::new(Door(control.console())),
     });
     let balance = Arc::clone(control.balance());
-    let acceptor = accept::start(listeners, front, balance, is_listening)?;
+    let Some(first) = lanes.all().first() else {
+        return Ok(());
+    };
+    let acceptors = accept::start(listeners, front, balance, is_listening, first);
     let written = pidfile
         .map(Path::new)
         .map(pidfile::PidFile::create)
         .transpose()?;
     ::log::info!("process up: {}", control.banner());
     control.run_until_end();
-    let _ = acceptor.join();
+    acceptors.join();
     drop(written);
     lanes.stop();
     Ok(())

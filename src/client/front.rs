@@ -49,7 +49,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// Takes an accepted, detached connection to a lane. Called on the acceptor's thread.
+    /// Takes an accepted, detached connection to a lane.
     pub fn admit(self: &Arc<Self>, mut stream: Stream, lane: usize) {
         let shared = &self.directory.shared;
         let Some(on) = shared.lanes.get(lane).cloned() else {

@@ -17,6 +17,7 @@ pub mod background;
 pub mod cli;
 pub mod limits;
 pub mod log;
+pub mod memory;
 pub mod pidfile;
 pub mod privileges;
 pub mod signals;
