@@ -71,6 +71,15 @@ mod metrics;
 // The slow log, and what pgbadger reads in it.
 #[path = "spec/slow_log.rs"]
 mod slow_log;
+// The alert rules that ship, held by promtool.
+#[path = "spec/alerts.rs"]
+mod alerts;
+// The Grafana dashboard that ships.
+#[path = "spec/dashboard.rs"]
+mod dashboard;
+// The query pack that ships, on real PostgreSQL.
+#[path = "spec/queries.rs"]
+mod queries;
 // Running out of file descriptors.
 #[path = "spec/descriptors.rs"]
 mod descriptors;

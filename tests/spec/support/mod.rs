@@ -8,6 +8,7 @@
 
 mod bouncer;
 pub mod frames;
+pub mod metric_names;
 mod pg;
 mod process;
 pub mod programs;
