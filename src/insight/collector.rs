@@ -29,6 +29,7 @@ impl Insight {
             table.clear();
         }
         global.spare = table;
+        global.tick(now);
     }
 
     /// Everything up to now, for a reader on the control thread.

@@ -324,6 +324,14 @@ pub const POOL_SQLSTATES: usize = 64;
 pub const POOL_APPS: usize = 32;
 
 impl PoolFigures {
+    /// Whether nothing happened: a lane keeps the room of a pool that had nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.classes.iter().all(|&count| count == 0)
+            && self.sqlstates.0.is_empty()
+            && self.transactions.count() == 0
+            && self.parts == Parts::default()
+    }
+
     /// Adds another's.
     pub fn merge(&mut self, other: &Self) {
         self.statements.merge(&other.statements);

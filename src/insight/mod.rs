@@ -156,3 +156,6 @@ impl Insight {
         &self.recorders
     }
 }
+
+#[cfg(test)]
+mod tests;

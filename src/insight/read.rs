@@ -63,8 +63,8 @@ pub struct StatementRow {
     pub class: Class,
     /// What it amounts to.
     pub figures: Figures,
-    /// Statements whose time could not be told apart: its time is nowhere else, its calls are
-    /// those of its members once more.
+    /// Statements whose time could not be told apart: its time is nowhere else, and its calls are
+    /// arrivals, which are not to be added to those of statements.
     pub is_composite: bool,
 }
 
@@ -122,8 +122,6 @@ pub struct Texts {
     pub normalised: Arc<str>,
     /// Constants are `'?'` and `0`, which pgbadger understands.
     pub redacted: Arc<str>,
-    /// Put together of several statements.
-    pub is_composite: bool,
 }
 
 /// The table itself.
@@ -145,7 +143,7 @@ pub struct Totals {
     pub slow_dropped: u64,
 }
 
-/// Everything as it is now; nobody else reads or collects while it lives.
+/// Everything as it is now; nobody else reads or collects while it lives, so take one at a time.
 pub struct View<'a> {
     pub(super) insight: &'a Insight,
     pub(super) global: MutexGuard<'a, Global>,
@@ -182,21 +180,25 @@ impl View<'_> {
     }
 
     fn each_group(&self, window: Option<Duration>, mut visit: impl FnMut(GroupKey, &Figures)) {
-        let _ = window;
-        for (key, figures) in self.global.table.iter() {
-            visit(key, figures);
+        match window {
+            Some(window) => {
+                let groups = self.global.windows.groups(window, self.now_us);
+                groups
+                    .iter()
+                    .for_each(|(key, figures)| visit(*key, figures));
+            }
+            None => self.global.table.iter().for_each(|(k, f)| visit(k, f)),
         }
     }
 
     fn row(&self, key: GroupKey, (database, user): PoolName, figures: &Figures) -> StatementRow {
-        let texts = self.global.texts.get(key.fingerprint);
         StatementRow {
             key,
             database,
             user,
             text: self.text_or_label(key.fingerprint),
             class: figures.class,
-            is_composite: texts.is_some_and(|texts| texts.is_composite),
+            is_composite: figures.class == Class::Composite,
             figures: figures.clone(),
         }
     }
@@ -238,7 +240,11 @@ impl View<'_> {
     /// Profiles of transactions.
     pub fn transactions(&self, filter: &Filter) -> Vec<TransactionRow> {
         let mut rows = Vec::new();
-        for (&key, figures) in &self.global.transactions.profiles {
+        let of_window = filter
+            .window
+            .map(|window| self.global.windows.transactions(window, self.now_us));
+        let profiles = of_window.as_ref();
+        for (&key, figures) in profiles.unwrap_or(&self.global.transactions.profiles) {
             let name = self.pool_name(key.pool);
             if figures.transactions < filter.min_calls
                 || !filter.takes_pool(&name)
@@ -274,19 +280,27 @@ impl View<'_> {
 
     /// Pools in which anything happened, in a window or since the last reset.
     pub fn pools(&self, window: Option<Duration>) -> Vec<PoolRow> {
-        let _ = window;
-        let pools = self.global.pools.iter();
-        pools
-            .map(|(id, totals)| {
-                let (database, user) = self.pool_name(id);
-                PoolRow {
-                    id,
-                    database,
-                    user,
-                    figures: totals.since_reset.clone(),
-                }
-            })
-            .collect()
+        let row = |id, figures| {
+            let (database, user) = self.pool_name(id);
+            PoolRow {
+                id,
+                database,
+                user,
+                figures,
+            }
+        };
+        match window {
+            Some(window) => {
+                let pools = self.global.windows.pools(window, self.now_us);
+                pools.into_iter().map(|(id, pool)| row(id, pool)).collect()
+            }
+            None => {
+                let pools = self.global.pools.iter();
+                pools
+                    .map(|(id, totals)| row(id, totals.since_reset.clone()))
+                    .collect()
+            }
+        }
     }
 
     /// The texts of a fingerprint, as far as they are kept.
@@ -321,8 +335,11 @@ impl View<'_> {
 
     /// The time that a window really covers, µs; `None`: since the last reset.
     pub fn span_us(&self, window: Option<Duration>) -> u64 {
-        let _ = window;
-        self.now_us.saturating_sub(self.global.since_us)
+        let since = match window {
+            Some(window) => self.global.windows.since_us(window, self.now_us),
+            None => self.global.since_us,
+        };
+        self.now_us.saturating_sub(since)
     }
 
     /// When this view was taken, monotonic µs.

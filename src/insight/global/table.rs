@@ -27,6 +27,8 @@ pub const OTHER_POOL: PoolId = PoolId::MAX;
 struct Group {
     figures: Figures,
     usage: f64,
+    /// Server time, fading; see [`Table::rank`].
+    recent_us: f64,
 }
 
 /// What texts must know of the table.
@@ -36,8 +38,6 @@ pub enum Change {
     Added(u64),
     /// A fingerprint has one group less.
     Evicted(u64),
-    /// Whether its figures count its members once more: asked before a group is evicted.
-    AskComposite(u64),
 }
 
 /// The table.
@@ -66,14 +66,13 @@ impl Table {
         }
     }
 
-    /// Adds a lane's figures of one group. `follow` hears of groups that come and go and says
-    /// whether a group is composite.
+    /// Adds a lane's figures of one group. `follow` hears of groups that come and go.
     pub fn merge(
         &mut self,
         key: GroupKey,
         delta: &Figures,
         now: u64,
-        mut follow: impl FnMut(Change) -> bool,
+        mut follow: impl FnMut(Change),
     ) {
         if labels::text(key.fingerprint).is_some() {
             self.fixed_group(key).merge(delta);
@@ -87,7 +86,8 @@ impl Table {
         }
         let group = self.groups.entry(key).or_default();
         group.figures.merge(delta);
-        group.usage += (delta.calls + delta.errors) as f64 + delta.parts.server as f64 / 1e3;
+        group.usage += use_of(delta);
+        group.recent_us += delta.parts.server as f64;
     }
 
     fn fixed_group(&mut self, key: GroupKey) -> &mut Figures {
@@ -102,7 +102,7 @@ impl Table {
         self.fixed.entry(key).or_default()
     }
 
-    fn evict(&mut self, now: u64, follow: &mut impl FnMut(Change) -> bool) {
+    fn evict(&mut self, now: u64, follow: &mut impl FnMut(Change)) {
         self.fade(now);
         let mut ranks = std::mem::take(&mut self.ranks);
         ranks.clear();
@@ -116,16 +116,11 @@ impl Table {
             let Some(group) = self.groups.remove(key) else {
                 continue;
             };
-            let mut figures = group.figures;
-            if follow(Change::AskComposite(key.fingerprint)) {
-                // Its members have them: only its time is nowhere else.
-                (figures.calls, figures.errors, figures.rows) = (0, 0, 0);
-            }
             let evicted = GroupKey {
-                fingerprint: labels::evicted(figures.class),
+                fingerprint: labels::evicted(group.figures.class),
                 pool: key.pool,
             };
-            self.fixed_group(evicted).merge(&figures);
+            self.fixed_group(evicted).merge(&group.figures);
             self.evictions += 1;
             follow(Change::Evicted(key.fingerprint));
         }
@@ -149,6 +144,15 @@ impl Table {
             .iter()
             .map(|(key, group)| (*key, &group.figures));
         groups.chain(self.fixed.iter().map(|(key, figures)| (*key, &**figures)))
+    }
+
+    /// The groups by recent server time, µs; what counted up to now fades by `fade`.
+    pub fn rank(&mut self, fade: f64) -> Vec<(f64, GroupKey)> {
+        let groups = self.groups.iter_mut().map(|(key, group)| {
+            group.recent_us *= fade;
+            (group.recent_us, *key)
+        });
+        groups.collect()
     }
 
     /// Forgets everything; evictions stay counted.
@@ -179,6 +183,11 @@ impl Table {
     pub fn evictions(&self) -> u64 {
         self.evictions
     }
+}
+
+/// How much a group is used: calls and milliseconds.
+pub fn use_of(figures: &Figures) -> f64 {
+    (figures.calls + figures.errors) as f64 + figures.parts.server as f64 / 1e3
 }
 
 /// Least used first; of equals the one that was not seen for longest.

@@ -83,7 +83,6 @@ impl TextTable {
             NewText::Raw(raw) => Texts {
                 normalised: cut(&first_word(raw), longest).into(),
                 redacted: cut(&first_word(raw), longest).into(),
-                is_composite: false,
             },
             NewText::Members(members) => {
                 let composed = |pick: fn(&Texts) -> &str| {
@@ -97,7 +96,6 @@ impl TextTable {
                 Texts {
                     normalised: composed(|texts| &texts.normalised),
                     redacted: composed(|texts| &texts.redacted),
-                    is_composite: true,
                 }
             }
         }
@@ -110,29 +108,21 @@ impl TextTable {
         entry.used_us = now;
     }
 
-    /// The table changed. Says whether the fingerprint's text is composed.
-    pub fn follow(&mut self, change: Change, known: &Known, now: u64) -> bool {
+    /// The table changed.
+    pub fn follow(&mut self, change: Change, known: &Known, now: u64) {
         match change {
             Change::Added(fingerprint) => {
                 let entry = self.entries.entry(fingerprint).or_default();
                 entry.groups += 1;
                 entry.used_us = now;
-                false
             }
             Change::Evicted(fingerprint) => {
                 self.detach(fingerprint, 1);
-                let is_gone = self
-                    .entries
-                    .get(&fingerprint)
-                    .is_some_and(|e| e.groups == 0);
-                if is_gone {
+                let entry = self.entries.get(&fingerprint);
+                if entry.is_some_and(|entry| entry.groups == 0) {
                     self.remove(fingerprint, known);
                 }
-                false
             }
-            Change::AskComposite(fingerprint) => self
-                .get(fingerprint)
-                .is_some_and(|texts| texts.is_composite),
         }
     }
 
