@@ -17,21 +17,23 @@ registry! {
         "Where /metrics, /healthz and /readyz are served. If the address is taken: a warning and a retry, pooling goes on.";
     precise_sqlstates: Flag = Some("0"), Live, EFFECTIVE,
         "Sends PostgreSQL's own error codes (53300, 28P01, 57014 and so on) where PgBouncer says 08P01.";
-    insight: Flag = Some("1"), Live, NO_EFFECT_YET,
+    insight: Flag = Some("1"), Live, EFFECTIVE,
         "Counts and times every statement.";
     insight_users: Words = Some(""), Live, NO_EFFECT_YET,
         "Names that may read the text of statements on the console, beside admin_users.";
-    slow_statement_ms: Millis = Some("500"), Live, NO_EFFECT_YET,
+    slow_statement_ms: Millis = Some("500"), Live, EFFECTIVE,
         "A statement whose server time is longer counts as slow; 0 = off.";
-    slow_transaction_ms: Millis = Some("0"), Live, NO_EFFECT_YET,
+    slow_transaction_ms: Millis = Some("0"), Live, EFFECTIVE,
         "A transaction that holds its server longer counts as slow; 0 = off.";
     lock_wait_warn_ms: Millis = Some("1000"), Live, NO_EFFECT_YET,
         "A wait for a lock that lasts longer is reported as a warning; 0 = off.";
     lock_wait_crit_ms: Millis = Some("5000"), Live, NO_EFFECT_YET,
         "A wait for a lock that lasts longer is reported as critical; 0 = off.";
-    statement_table_size: Count = Some("10000"), Boot, NO_EFFECT_YET,
-        "Statements kept apart; the rest is counted in one row.";
-    sample_literals: Flag = Some("0"), Live, NO_EFFECT_YET,
+    statement_table_size: Count = Some("10000"), Boot, EFFECTIVE,
+        "Groups of statements kept apart; the least used give way and are counted in one row per class.";
+    metrics_series_limit: Count = Some("5000"), Live, EFFECTIVE,
+        "Series of /metrics; more are left out and counted.";
+    sample_literals: Flag = Some("0"), Live, EFFECTIVE,
         "Keeps the constants in samples of statements, which may be personal data.";
     monitor_user: Text = Some(""), Live, NO_EFFECT_YET,
         "Role that asks PostgreSQL about locks and health; needs pg_monitor. Empty = nothing is asked.";
@@ -47,6 +49,6 @@ registry! {
         "Statements a second in the slow log; more are counted and one line says how many. 0 = no limit.";
     custom_queries_file: Path = Some(""), Live, NO_EFFECT_YET,
         "Queries of your own whose results become metrics, asked by monitor_user; config/custom_queries.ini shows the form. A reload reads it again.";
-    targets_file: Path = Some(""), Live, NO_EFFECT_YET,
+    targets_file: Path = Some(""), Live, EFFECTIVE,
         "Limits for single statements by fingerprint, counted as pgweir_target_missed_total; config/targets.ini shows the form. A reload reads it again.";
 }}

@@ -1,6 +1,7 @@
 //! The running pooler as a source of metrics: fills a snapshot from slots, counters and settings.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use super::serve::Source;
@@ -13,6 +14,7 @@ pub struct Face {
     directory: Arc<Directory>,
     reload: Arc<Reload>,
     started: SystemTime,
+    series_dropped: AtomicU64,
 }
 
 impl Face {
@@ -22,6 +24,7 @@ impl Face {
             directory,
             reload,
             started: SystemTime::now(),
+            series_dropped: AtomicU64::new(0),
         })
     }
 
@@ -49,13 +52,18 @@ impl Face {
                 .collect(),
             events: shared.events.snapshot(),
             reload: self.reload.row(),
+            insight: shared.insight.read().export(),
+            series_limit: live.config.own.metrics_series_limit as usize,
+            series_dropped: self.series_dropped.load(Relaxed),
         }
     }
 }
 
 impl Source for Face {
     fn metrics(&self) -> String {
-        super::render(&self.snapshot())
+        let (body, dropped) = super::render(&self.snapshot());
+        self.series_dropped.fetch_add(dropped as u64, Relaxed);
+        body
     }
 
     fn is_ready(&self) -> bool {

@@ -10,11 +10,12 @@
 //! serve.rs      listener, routes        face.rs      snapshot of the running pooler
 //! text.rs       exposition format       snapshot.rs  what a scrape shows, as plain rows
 //! exporter.rs   pgbouncer_*             own.rs       pgweir_*
-//! process.rs    process_*
+//! process.rs    process_*               insight.rs   pgweir_* of statements
 //! ```
 
 mod exporter;
 mod face;
+mod insight;
 mod own;
 mod process;
 mod serve;
@@ -27,16 +28,26 @@ pub use snapshot::{LaneRow, Reload, Snapshot};
 
 use text::Text;
 
-/// Series of one scrape; more are dropped and counted, because names come from strangers.
-const SERIES_LIMIT: usize = 5_000;
+/// Fewest series that a scrape may have: what the pooler says of itself.
+const MIN_SERIES: usize = 200;
 
-/// The body of `/metrics`.
-pub fn render(snapshot: &Snapshot) -> String {
-    let mut text = Text::with_limit(SERIES_LIMIT);
+/// The body of `/metrics`, and how many series it lacks because of `metrics_series_limit`: names
+/// come from strangers.
+pub fn render(snapshot: &Snapshot) -> (String, usize) {
+    let mut text = Text::with_limit(snapshot.series_limit.max(MIN_SERIES));
+    process::write(&mut text, &process::read(snapshot.started));
     exporter::write(&mut text, snapshot);
     own::write(&mut text, snapshot);
-    process::write(&mut text, &process::read(snapshot.started));
-    text.finish()
+    insight::write(&mut text, &snapshot.insight);
+    let dropped = text.dropped();
+    text.extend_limit();
+    text.single(
+        "pgweir_metrics_series_dropped_total",
+        text::Kind::Counter,
+        "Series left out because there were more than metrics_series_limit.",
+        snapshot.series_dropped + dropped as u64,
+    );
+    (text.finish(), dropped)
 }
 
 #[cfg(test)]

@@ -35,13 +35,6 @@ pub fn write(text: &mut Text, snapshot: &Snapshot) {
     );
     write_waits(text, &fold(&snapshot.waits));
     write_events(text, snapshot);
-    let dropped = text.dropped();
-    text.single(
-        "pgweir_metrics_series_dropped",
-        Kind::Gauge,
-        "Series left out of this scrape because there are too many.",
-        dropped,
-    );
 }
 
 fn write_lanes(text: &mut Text, snapshot: &Snapshot) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::insight::export::Export;
 use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
@@ -35,6 +36,12 @@ pub struct Snapshot {
     pub events: Vec<(Event, String, String, u64)>,
     /// How the last reload went.
     pub reload: ReloadRow,
+    /// Statements and transactions.
+    pub insight: Export,
+    /// The setting metrics_series_limit.
+    pub series_limit: usize,
+    /// Series that earlier scrapes left out.
+    pub series_dropped: u64,
 }
 
 /// One lane.

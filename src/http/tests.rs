@@ -11,9 +11,39 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::PoolMode;
+use crate::insight::export::{Export, PoolExport, TopExport, TopInfo};
 use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
+
+/// One statement ran ten times and failed once.
+fn insight() -> Export {
+    let dairy = || (Arc::from("dairy"), Arc::from("odoo"));
+    let mut pool = PoolExport::default();
+    pool.statements.add(2_500);
+    pool.transactions.add(30_000_000);
+    pool.parts.wait = 1_500_000;
+    pool.classes[0] = 10;
+    pool.rows[0] = 30;
+    let top = |fingerprint| TopExport {
+        fingerprint,
+        pool: dairy(),
+        amounts: [10, 2_500, 30, 1],
+    };
+    Export {
+        pools: vec![(dairy(), pool)],
+        errors: vec![("dairy".into(), "23".to_owned(), 1)],
+        top: vec![top(Some(0xab)), top(None)],
+        infos: vec![TopInfo {
+            fingerprint: 0xab,
+            verb: "select".to_owned(),
+            table: "stock_quant".to_owned(),
+        }],
+        apps: vec![("odoo-*".into(), 2_500)],
+        targets: vec![("pk".into(), 10, 1)],
+        ..Export::default()
+    }
+}
 
 fn snapshot() -> Snapshot {
     let event = |event, label: &str| (event, "dairy".to_owned(), label.to_owned(), 3);
@@ -68,11 +98,19 @@ fn snapshot() -> Snapshot {
             event(Event::Reserve, "odoo"),
         ],
         reload: Reload::default().row(),
+        insight: insight(),
+        series_limit: 5000,
+        series_dropped: 2,
     }
 }
 
 /// The names a dashboard may rely on; a change here is a change for users.
 const NAMES: &str = "\
+process_cpu_seconds_total counter
+process_resident_memory_bytes gauge
+process_open_fds gauge
+process_max_fds gauge
+process_start_time_seconds gauge
 pgbouncer_up gauge
 pgbouncer_version_info gauge
 pgbouncer_databases gauge
@@ -129,17 +167,30 @@ pgweir_server_connections_opened_total counter
 pgweir_server_connections_closed_total counter
 pgweir_server_login_failures_total counter
 pgweir_reserve_connections_total counter
-pgweir_metrics_series_dropped gauge
-process_cpu_seconds_total counter
-process_resident_memory_bytes gauge
-process_open_fds gauge
-process_max_fds gauge
-process_start_time_seconds gauge
+pgweir_statement_groups gauge
+pgweir_statement_groups_limit gauge
+pgweir_statement_evictions_total counter
+pgweir_texts_dropped_total counter
+pgweir_statement_seconds histogram
+pgweir_statement_errors_total counter
+pgweir_target_calls_total counter
+pgweir_target_missed_total counter
+pgweir_statement_part_seconds_total counter
+pgweir_statements_total counter
+pgweir_statement_rows_total counter
+pgweir_transaction_seconds histogram
+pgweir_application_statement_seconds_total counter
+pgweir_top_statement_info gauge
+pgweir_top_statement_calls_total counter
+pgweir_top_statement_seconds_total counter
+pgweir_top_statement_rows_total counter
+pgweir_top_statement_errors_total counter
+pgweir_metrics_series_dropped_total counter
 ";
 
 #[test]
 fn names_and_types() {
-    let body = render(&snapshot());
+    let body = render(&snapshot()).0;
     let types = body.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     assert_eq!(
         types.map(|line| format!("{line}\n")).collect::<String>(),
@@ -149,7 +200,7 @@ fn names_and_types() {
 
 #[test]
 fn samples_carry_the_exporters_labels_and_units() {
-    let body = render(&snapshot());
+    let body = render(&snapshot()).0;
     for line in [
         "pgbouncer_databases_paused{name=\"dairy\",host=\"db \\\"one\\\"\",port=\"5432\",\
          database=\"dairy\",force_user=\"\",pool_mode=\"transaction\"} 1",
@@ -165,6 +216,15 @@ fn samples_carry_the_exporters_labels_and_units() {
         "pgweir_server_login_failures_total{database=\"dairy\",sqlstate=\"28P01\"} 3",
         "pgweir_reserve_connections_total{database=\"dairy\",user=\"odoo\"} 3",
         "pgweir_config_last_reload_successful 1",
+        "pgweir_statement_seconds_bucket{database=\"dairy\",user=\"odoo\",le=\"0.005\"} 1",
+        "pgweir_transaction_seconds_sum{database=\"dairy\",user=\"odoo\"} 30",
+        "pgweir_statement_part_seconds_total{database=\"dairy\",user=\"odoo\",part=\"wait\"} 1.5",
+        "pgweir_statements_total{database=\"dairy\",user=\"odoo\",class=\"select\"} 10",
+        "pgweir_statement_errors_total{database=\"dairy\",sqlstate=\"23\"} 1",
+        "pgweir_top_statement_info{fingerprint=\"00000000000000ab\",verb=\"select\",table=\"stock_quant\"} 1",
+        "pgweir_top_statement_seconds_total{fingerprint=\"(other)\",database=\"dairy\",user=\"odoo\"} 0.0025",
+        "pgweir_target_missed_total{target=\"pk\"} 1",
+        "pgweir_metrics_series_dropped_total 2",
     ] {
         assert!(body.lines().any(|l| l == line), "missing: {line}\n{body}");
     }
@@ -182,7 +242,7 @@ fn promtool_finds_nothing_to_say() {
     let Ok(mut promtool) = spawned else {
         return;
     };
-    let body = render(&snapshot());
+    let body = render(&snapshot()).0;
     promtool
         .stdin
         .take()

@@ -64,6 +64,11 @@ impl Text {
         self.dropped
     }
 
+    /// Makes room for the one sample that says how many are missing.
+    pub fn extend_limit(&mut self) {
+        self.limit = self.series + 1;
+    }
+
     /// The body.
     pub fn finish(self) -> String {
         self.out

@@ -295,7 +295,8 @@ impl Bounded {
 /// How many classes there are.
 pub const CLASSES: usize = Class::Composite as usize + 1;
 
-/// What one pool amounts to. Composite groups are not in here: each statement counts once.
+/// What one pool amounts to. Of composite groups only the time is in here: each statement counts
+/// once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PoolFigures {
     /// Server time of statements, without [`Class::Control`] and [`Class::Empty`].

@@ -13,10 +13,12 @@
 //! locks.rs      who waits for whom
 //! collector.rs  from the lanes to global/          global/       all groups, texts, windows, sums
 //! read.rs       what readers get                   alerts.rs     thresholds, judged
+//! export.rs     what /metrics gets                  targets.rs    HOT: calls against targets_file
 //! ```
 
 pub mod alerts;
 mod collector;
+pub mod export;
 pub mod figures;
 mod global;
 pub mod histogram;
@@ -26,21 +28,24 @@ pub mod lane;
 pub mod locks;
 pub mod names;
 pub mod read;
+pub mod targets;
 pub mod tracker;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use read::{Filter, View};
 
-use crate::config::OwnSettings;
+use crate::config::{OwnSettings, Target, Targets};
 use crate::stats::clock::{as_us, now_us};
 use global::Global;
 use known::Known;
 use lane::Recorder;
 use locks::Locks;
 use names::Names;
+use targets::TargetCounts;
 
 /// What lanes share with the collector and the readers.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Insight {
     /// Who waits for whom on each PostgreSQL server.
     pub locks: Locks,
     alerts: Mutex<alerts::Watch>,
+    /// Calls against `targets_file`.
+    pub targets: TargetCounts,
     recorders: Box<[Recorder]>,
     global: Mutex<Global>,
     enabled: AtomicBool,
@@ -71,6 +78,20 @@ pub struct Settings {
     pub slow_transaction_us: u64,
     /// `sample_literals`.
     pub samples: bool,
+    /// What `targets_file` holds.
+    pub targets: Vec<Target>,
+}
+
+/// Broken lines are left out with an error in the log.
+fn targets_of(path: &str) -> Vec<Target> {
+    if path.is_empty() {
+        return Vec::new();
+    }
+    let file = Targets::load(Path::new(path));
+    for error in &file.errors {
+        log::error!("{error}");
+    }
+    file.targets
 }
 
 impl From<&OwnSettings> for Settings {
@@ -85,6 +106,7 @@ impl From<&OwnSettings> for Settings {
             slow_us: limit(own.slow_statement_ms),
             slow_transaction_us: limit(own.slow_transaction_ms),
             samples: own.sample_literals,
+            targets: targets_of(&own.targets_file),
         }
     }
 }
@@ -98,6 +120,7 @@ impl Insight {
             known: Known::with_room_for(groups),
             locks: Locks::default(),
             alerts: Mutex::default(),
+            targets: TargetCounts::default(),
             recorders: (0..writers.max(1)).map(|_| Recorder::default()).collect(),
             global: Mutex::new(Global::with_room_for(groups, now_us())),
             enabled: AtomicBool::new(true),
@@ -114,6 +137,7 @@ impl Insight {
         self.slow_transaction_us
             .store(settings.slow_transaction_us, Relaxed);
         self.samples.store(settings.samples, Relaxed);
+        self.targets.replace(&settings.targets);
     }
 
     /// HOT. Whether statements are counted at all.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::figures::AppId;
 use super::lane::PoolId;
+use crate::sql;
 
 /// Application names told apart in the whole process.
 const MAX_APPS: usize = 1000;
@@ -80,7 +81,7 @@ impl Names {
 
     /// The number of an application_name, masked: `odoo-1234` is `odoo-*`.
     pub fn app_id(&self, application_name: &str) -> AppId {
-        let masked: Arc<str> = application_name.into();
+        let masked: Arc<str> = sql::mask_application(application_name).into();
         lock(&self.apps).id(masked, MAX_APPS, || Arc::from("(other)"))
     }
 

@@ -407,13 +407,12 @@ fn entries_inherit_where_pgbouncer_does() {
 
 #[test]
 fn what_has_no_effect_is_named_in_one_warning() {
-    let config = good(
-        "[databases]\nd = auth_dbname=x\n[pgbouncer]\npkt_buf = 8192\nsbuf_loopcnt = 5\n[pgweir]\ninsight = 0\n",
-    );
+    let config =
+        good("[databases]\nd = auth_dbname=x\n[pgbouncer]\npkt_buf = 8192\nsbuf_loopcnt = 5\n");
     assert_eq!(
         config.warnings,
         [
-            "accepted without effect in this release: pkt_buf (test.ini:4), pgweir.insight (test.ini:7), databases.d.auth_dbname (test.ini:2)"
+            "accepted without effect in this release: pkt_buf (test.ini:4), databases.d.auth_dbname (test.ini:2)"
         ]
     );
 }

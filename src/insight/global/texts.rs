@@ -11,6 +11,7 @@ use crate::insight::known::Known;
 use crate::insight::labels;
 use crate::insight::lane::{LaneRecords, NewText};
 use crate::insight::read::Texts;
+use crate::sql::{self, Rules};
 
 /// Longest text, bytes.
 const LONGEST: usize = 4 << 10;
@@ -65,7 +66,7 @@ impl TextTable {
         // Composed ones last: their members' texts are among the others.
         for (fingerprint, text) in raw.into_iter().chain(members) {
             if self.get(*fingerprint).is_none() && labels::text(*fingerprint).is_none() {
-                let texts = self.make(text);
+                let texts = self.make(*fingerprint, text);
                 self.insert(*fingerprint, texts, now);
             }
         }
@@ -74,16 +75,19 @@ impl TextTable {
         }
     }
 
-    fn make(&self, text: &NewText) -> Texts {
+    fn make(&self, fingerprint: u64, text: &NewText) -> Texts {
         let longest = match self.bytes < BUDGET_PER_GROUP * self.limit {
             true => LONGEST,
             false => SHORT,
         };
         match text {
-            NewText::Raw(raw) => Texts {
-                normalised: cut(&first_word(raw), longest).into(),
-                redacted: cut(&first_word(raw), longest).into(),
-            },
+            NewText::Raw(raw) => {
+                let rules = rules_of(fingerprint, raw);
+                Texts {
+                    normalised: cut(&sql::normalise(raw, rules), longest).into(),
+                    redacted: cut(&sql::redact(raw, rules), longest).into(),
+                }
+            }
             NewText::Members(members) => {
                 let composed = |pick: fn(&Texts) -> &str| {
                     let texts = members.iter().map(|member| match self.get(*member) {
@@ -178,15 +182,23 @@ fn cut(text: &str, longest: usize) -> &str {
     &text[..text.floor_char_boundary(longest)]
 }
 
-/// What may be shown of a statement without a lexer: its first word.
-fn first_word(raw: &[u8]) -> String {
-    let text = String::from_utf8_lossy(raw);
-    let is_letter = |c: char| c.is_ascii_alphabetic();
-    let word = text.trim_start_matches(|c| !is_letter(c));
-    let word: String = word
-        .chars()
-        .take_while(|c| is_letter(*c))
-        .take(20)
-        .collect();
-    format!("{} ...", word.to_ascii_lowercase())
+/// Whose rules a text was read by is not told with it: they are those that give its fingerprint.
+/// Under others a constant could be taken for a name. An EXECUTE has its body's fingerprint.
+fn rules_of(fingerprint: u64, raw: &[u8]) -> Rules {
+    let plain = Rules::default();
+    let backslash = Rules {
+        backslash_quotes: true,
+        ..plain
+    };
+    let opaque = Rules {
+        opaque_encoding: true,
+        ..plain
+    };
+    let all = [plain, backslash, opaque];
+    let fits = |rules: &Rules| sql::single(raw, *rules).fingerprint == fingerprint;
+    match all.into_iter().find(fits) {
+        Some(rules) => rules,
+        None if raw.contains(&b'\\') => opaque,
+        None => plain,
+    }
 }

@@ -108,9 +108,10 @@ impl Tracker {
         figures.apps.add(self.app, 1, APPS);
         let is_slow = done.run.parts.server >= self.insight.slow_us() && can_be_slow(class);
         figures.slow += u64::from(is_slow);
-        if class != Class::Composite {
-            self.add_to_pool(records, done);
-        }
+        self.add_to_pool(records, done);
+        self.insight
+            .targets
+            .count(fingerprint, done.run.parts.server);
         if is_slow {
             records.push_slow(self.slow(fingerprint, done, now, owner));
         }
@@ -150,17 +151,22 @@ impl Tracker {
         if done.is_abandoned {
             return;
         }
+        pool.apps.add(self.app, run.parts.server, POOL_APPS);
+        if is_timed(done) && !matches!(run.what.class, Class::Control | Class::Empty) {
+            pool.statements.add(run.parts.server);
+            pool.statement_histogram.add(run.parts.server, 1);
+        }
+        if run.what.class == Class::Composite {
+            return;
+        }
         if !run.continues {
             pool.classes[run.what.class as usize] += 1;
+            let server = run.parts.server;
+            self.insight.targets.count(run.what.fingerprint, server);
         }
         pool.rows += done.rows;
         if done.is_error() {
             pool.sqlstates.add(done.sqlstate, 1, POOL_SQLSTATES);
-        }
-        pool.apps.add(self.app, run.parts.server, POOL_APPS);
-        if !matches!(run.what.class, Class::Control | Class::Empty) && !run.continues {
-            pool.statements.add(run.parts.server);
-            pool.statement_histogram.add(run.parts.server, 1);
         }
     }
 
@@ -298,13 +304,17 @@ fn add_counts(figures: &mut Figures, done: &Done, now: u64) {
     figures.last_seen_us = now;
 }
 
+/// Whether its time has a place in a distribution: a member of a composed group has no time of its
+/// own, a later portion of a portal no call.
+fn is_timed(done: &Done) -> bool {
+    !done.run.continues && (done.run.parts.server > 0 || !done.is_shared)
+}
+
 /// HOT. The parts, and where the server's lies in the distribution.
 fn add_times(figures: &mut Figures, done: &Done, now: u64, client: u64) {
     let parts = &done.run.parts;
     figures.parts.merge(parts);
-    // A member of a composed group has no time of its own; a later portion no call.
-    let is_timed = parts.server > 0 || !done.is_shared;
-    if done.run.continues || !is_timed {
+    if !is_timed(done) {
         return;
     }
     let server = parts.server.min(LONGEST_US);
