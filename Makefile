@@ -19,6 +19,9 @@ needs:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install build-essential" >&2; exit 1; }
 	@bash tests/tools/postgres.sh --install
+# Without these only the tests that compare with them fail, and say so.
+	-@bash tests/tools/postgres.sh --install --exactly 16
+	-@bash tests/tools/postgres.sh --install --exactly 18
 	@bash tests/tools/python.sh --install
 	@bash tests/tools/promtool.sh --install
 	@bash tests/tools/pgbadger.sh --install

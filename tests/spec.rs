@@ -99,6 +99,10 @@ mod edges;
 #[path = "spec/pool_edges.rs"]
 mod pool_edges;
 
+// Fingerprints beside PostgreSQL's query_id; `pgweir --fingerprint`.
+#[path = "spec/fingerprint.rs"]
+mod fingerprint;
+
 // Random traffic whose every reply carries its own marker; PGWEIR_STRESS=seconds for a longer run.
 #[path = "spec/stress.rs"]
 mod stress;

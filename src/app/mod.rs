@@ -5,6 +5,7 @@
 //! accept.rs   listeners to lanes             control.rs  signals, ticks, reload, shutdown
 //! balance.rs  which lane runs a client       check.rs    --check
 //! ask.rs      what --check asks the servers
+//! fingerprint.rs  --fingerprint
 //! ```
 
 mod accept;
@@ -13,6 +14,7 @@ mod balance;
 mod check;
 mod console;
 mod control;
+mod fingerprint;
 mod live;
 mod start;
 
@@ -39,10 +41,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::Check(path)) => check::run(&path),
-        Ok(Command::Fingerprint(_)) => {
-            eprintln!("{program}: --fingerprint is not there yet");
-            ExitCode::FAILURE
-        }
+        Ok(Command::Fingerprint(options)) => fingerprint::run(&options),
         Ok(Command::Run(options)) => start::run(&options),
     }
 }

@@ -3,7 +3,7 @@
 //! Owns: the flags and the texts of usage errors. Touches nothing else: it prints nothing and ends
 //! nothing, `main` does. Mirrors: surface 2.1, `getopt_long`'s messages.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
@@ -17,12 +17,21 @@ pub enum Command {
     Run(RunOptions),
     /// `--check CONFIG`: print the effective settings and stop.
     Check(PathBuf),
-    /// `--fingerprint [FILE]`: statements from a file, or standard input.
-    Fingerprint(Option<PathBuf>),
+    /// `--fingerprint [FILE]`: print the fingerprint of each statement and stop.
+    Fingerprint(FingerprintOptions),
     /// `-V`.
     Version,
     /// `-h`.
     Help,
+}
+
+/// What to fingerprint, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FingerprintOptions {
+    /// Statements from this file; None: from standard input.
+    pub file: Option<PathBuf>,
+    /// `--strict 16|18`: lists as pg_stat_statements of this version keeps them.
+    pub strict: Option<u8>,
 }
 
 /// How to run.
@@ -64,6 +73,12 @@ enum Problem {
     ShortNeedsValue(String),
     #[error("option '{0}' doesn't allow an argument")]
     UnwantedValue(String),
+    #[error("option '--strict' takes 16 or 18, not '{0}'")]
+    UnknownVersion(String),
+    #[error("option '--strict' goes with --fingerprint only")]
+    StrictAlone,
+    #[error("option '--fingerprint' takes one file")]
+    OneFile,
     #[error("{0}")]
     Other(String),
 }
@@ -93,6 +108,7 @@ struct Seen {
     positional: Vec<PathBuf>,
     check: bool,
     fingerprint: bool,
+    strict: Option<u8>,
 }
 
 /// Reads a whole command line, the program's own name first.
@@ -130,6 +146,7 @@ fn read(mut parser: Parser) -> Result<Command, Problem> {
             }
             Arg::Long("check") => seen.check = true,
             Arg::Long("fingerprint") => seen.fingerprint = true,
+            Arg::Long("strict") => seen.strict = Some(strict(&parser.value()?)?),
             Arg::Value(value) => seen.positional.push(PathBuf::from(value)),
             other => return Err(other.unexpected().into()),
         }
@@ -137,11 +154,28 @@ fn read(mut parser: Parser) -> Result<Command, Problem> {
     seen.into_command()
 }
 
+fn strict(value: &OsStr) -> Result<u8, Problem> {
+    match value.to_str() {
+        Some("16") => Ok(16),
+        Some("18") => Ok(18),
+        _ => Err(Problem::UnknownVersion(
+            value.to_string_lossy().into_owned(),
+        )),
+    }
+}
+
 impl Seen {
     fn into_command(mut self) -> Result<Command, Problem> {
         let last = self.positional.pop();
+        if self.strict.is_some() && !self.fingerprint {
+            return Err(Problem::StrictAlone);
+        }
         match (last, self.positional.is_empty()) {
-            (file, true) if self.fingerprint => Ok(Command::Fingerprint(file)),
+            (file, true) if self.fingerprint => Ok(Command::Fingerprint(FingerprintOptions {
+                file,
+                strict: self.strict,
+            })),
+            _ if self.fingerprint => Err(Problem::OneFile),
             (Some(config), true) if self.check => Ok(Command::Check(config)),
             (Some(config), true) => Ok(Command::Run(RunOptions { config, ..self.run })),
             _ => Err(Problem::NoConfig),
@@ -164,7 +198,9 @@ Options:
   -u, --user=NAME           switch to the account NAME at start
   -v, --verbose             log more; twice for everything
       --check CONFIG_FILE   print the settings in force and where each comes from, then exit
-      --fingerprint [FILE]  print the fingerprint of each statement (not available yet)
+      --fingerprint [FILE]  print fingerprint and normalised text of each statement; statements
+                            are separated by NUL, or by line breaks where there is no NUL
+      --strict 16|18        with --fingerprint: group as pg_stat_statements of that version does
   -V, --version             print the version, then exit
   -h, --help                print this text, then exit
 "
@@ -219,7 +255,23 @@ mod tests {
 
     #[test]
     fn usage_errors_read_like_pgbouncers() {
-        let cases: [(&[&str], &str); 8] = [
+        let cases: [(&[&str], &str); 12] = [
+            (
+                &["--strict", "16", "a.ini"],
+                "option '--strict' goes with --fingerprint only",
+            ),
+            (
+                &["--fingerprint", "--strict", "17"],
+                "option '--strict' takes 16 or 18, not '17'",
+            ),
+            (
+                &["--fingerprint", "--strict"],
+                "option '--strict' requires an argument",
+            ),
+            (
+                &["--fingerprint", "a", "b"],
+                "option '--fingerprint' takes one file",
+            ),
             (&[], "no configuration file specified"),
             (&["a.ini", "b.ini"], "no configuration file specified"),
             (&["--check"], "no configuration file specified"),
@@ -243,10 +295,19 @@ mod tests {
     fn words_of_ours_and_early_exits() {
         assert_eq!(line(&["--check", "a"]), Ok(Command::Check("a".into())));
         assert_eq!(line(&["a", "--check"]), Ok(Command::Check("a".into())));
-        assert_eq!(line(&["--fingerprint"]), Ok(Command::Fingerprint(None)));
+        let fingerprint = |file: Option<&str>, strict| {
+            let file = file.map(PathBuf::from);
+            Ok(Command::Fingerprint(FingerprintOptions { file, strict }))
+        };
+        assert_eq!(line(&["--fingerprint"]), fingerprint(None, None));
+        assert_eq!(line(&["--fingerprint", "f"]), fingerprint(Some("f"), None));
         assert_eq!(
-            line(&["--fingerprint", "f"]),
-            Ok(Command::Fingerprint(Some("f".into())))
+            line(&["--fingerprint", "f", "--strict", "16"]),
+            fingerprint(Some("f"), Some(16))
+        );
+        assert_eq!(
+            line(&["--strict=18", "--fingerprint"]),
+            fingerprint(None, Some(18))
         );
         assert_eq!(line(&["-V"]), Ok(Command::Version));
         assert_eq!(line(&["--help"]), Ok(Command::Help));

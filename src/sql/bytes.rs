@@ -84,7 +84,8 @@ pub fn is_blank(b: u8) -> bool {
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+/// The highest bit of each byte.
+pub const HIGH: u64 = 0x8080_8080_8080_8080;
 const LOW7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
 
 /// Eight bytes from a position on, the first in the lowest bits; zeros behind the end.
@@ -115,28 +116,36 @@ fn zeros(word: u64) -> u64 {
 /// The word with ASCII letters in lower case, other bytes unchanged.
 #[inline(always)]
 pub fn lower(word: u64) -> u64 {
-    let low = word & LOW7;
-    let from_a = low + ONES * (0x80 - b'A' as u64);
-    let past_z = low + ONES * (0x7f - b'Z' as u64);
-    let upper = !word & (from_a ^ past_z) & HIGH;
-    word | (upper >> 2)
+    word | (is_between(word, b'A', b'Z') >> 2)
 }
 
 /// How many of the first bytes of a lower-cased word continue a name: 0 to 8.
 #[inline(always)]
 pub fn name_length(word: u64) -> usize {
-    let low = word & LOW7;
-    let letters = (low + ONES * (0x80 - b'a' as u64)) & !(low + ONES * (0x7f - b'z' as u64));
-    let digits = (low + ONES * (0x80 - b'0' as u64)) & !(low + ONES * (0x7f - b'9' as u64));
-    let others = zeros(word ^ (ONES * b'_' as u64)) | zeros(word ^ (ONES * b'$' as u64));
-    let inside = (word | letters | digits | others) & HIGH;
+    let letters = is_between(word, b'a', b'z') | is_between(word, b'0', b'9');
+    let inside = (word & HIGH) | letters | equals(word, b'_') | equals(word, b'$');
     (inside ^ HIGH).trailing_zeros() as usize / 8
 }
 
 /// How many bytes of a word stand before the first `b`: 0 to 8.
 #[inline(always)]
 pub fn before(word: u64, b: u8) -> usize {
-    zeros(word ^ (ONES * u64::from(b))).trailing_zeros() as usize / 8
+    equals(word, b).trailing_zeros() as usize / 8
+}
+
+/// The high bit of each byte that is `b`, which is ASCII.
+#[inline(always)]
+pub fn equals(word: u64, b: u8) -> u64 {
+    zeros(word ^ (ONES * u64::from(b)))
+}
+
+/// The high bit of each byte from `first` to `last`, which are ASCII.
+#[inline(always)]
+pub fn is_between(word: u64, first: u8, last: u8) -> u64 {
+    let low = word & LOW7;
+    let from = low + ONES * u64::from(0x80 - first);
+    let past = low + ONES * u64::from(0x7f - last);
+    from & !past & !word & HIGH
 }
 
 /// The lowest `bytes` (0 to 7) bytes of a word.

@@ -4,17 +4,17 @@
 //! NULL, TRUE, FALSE, parameters, each also with casts or with its type in front.
 // HOT
 
-use super::Rules;
 use super::bytes::{self, Byte, class_at};
 use super::scan::{self, Dollar};
 use super::sink::Constant;
+use super::{Rules, integers};
 
 /// What stands between the brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elements {
     /// Only constants.
     List {
-        /// How many, at least one.
+        /// 1, or 2 and more: beyond that they are not all counted.
         count: u32,
         /// Where the closing bracket stands.
         close: usize,
@@ -36,6 +36,14 @@ pub fn elements(text: &[u8], mut at: usize, close: u8, rules: Rules) -> Elements
     }
     let mut count = 0;
     let mut first = None;
+    if class_at(text, at) == Some(Byte::Digit) {
+        let behind = integers::skip(text, at);
+        if behind > at {
+            first = Some(Constant::Number);
+            count = 1;
+            at = scan::skip_blank(text, behind);
+        }
+    }
     loop {
         let Some((kind, end)) = element(text, at, rules) else {
             return if at >= text.len() {

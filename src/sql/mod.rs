@@ -8,7 +8,7 @@
 //! hash.rs sink.rs text.rs          tokens to 64 bits · or also to a text
 //! lexer.rs                         the walk over one statement
 //! opening.rs utility.rs            its first word · transactions, cursors, settings
-//! lists.rs elements.rs             IN, ARRAY and VALUES of any length
+//! lists.rs elements.rs integers.rs IN, ARRAY and VALUES of any length
 //! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
 //! tags.rs names.rs                 comments with tags · what a text is about
 //! ```
@@ -16,6 +16,7 @@
 mod bytes;
 mod elements;
 mod hash;
+mod integers;
 mod keyword;
 mod lexer;
 mod lists;

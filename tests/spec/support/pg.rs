@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Where the programs are.
 #[derive(Debug)]
@@ -46,6 +46,19 @@ pub fn tools() -> &'static Tools {
     })
 }
 
+/// The programs of exactly this version, for tests that describe it; panics when it is missing.
+pub fn exactly(version: u8) -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/postgres.sh");
+    let mut command = Command::new("bash");
+    command.args([script, "--exactly", &version.to_string()]);
+    let out = command.output().expect("bash");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    match text.trim().strip_prefix("server=") {
+        Some(dir) if out.status.success() => PathBuf::from(dir),
+        _ => panic!("{}", String::from_utf8_lossy(&out.stderr)),
+    }
+}
+
 /// Roles of every cluster: name, secret, method PostgreSQL asks of them over TCP.
 pub const ROLES: [(&str, &str, &str); 7] = [
     ("app", "app-secret", "trust"),
@@ -57,52 +70,56 @@ pub const ROLES: [(&str, &str, &str); 7] = [
     ("nologin_user", "nologin-secret", "reject"),
 ];
 
-/// A data folder after initdb, with roles and the database `app`.
-fn template() -> &'static Path {
-    static TEMPLATE: OnceLock<Workdir> = OnceLock::new();
-    TEMPLATE
-        .get_or_init(|| {
-            let dir = Workdir::new("initdb");
-            let data = dir.join("data");
-            let mut initdb = Command::new(tools().server.join("initdb"));
-            initdb
-                .args([
-                    "--no-sync",
-                    "--no-locale",
-                    "-E",
-                    "UTF8",
-                    "-U",
-                    "postgres",
-                    "-A",
-                    "trust",
-                ])
-                .args(["--no-instructions", "-D"])
-                .arg(&data);
-            run(initdb, &dir, "initdb");
-            write_settings(&dir, &data);
-            let mut sql = String::from("create database app;\n");
-            for (name, secret, method) in ROLES {
-                let hash = if method == "md5" {
-                    "md5"
-                } else {
-                    "scram-sha-256"
-                };
-                sql += &format!("set password_encryption = '{hash}';\n");
-                sql += &format!("create role {name} login password '{secret}';\n");
-            }
-            sql += "alter database app owner to app;\n";
-            sql += "grant all on schema public to public;\n";
-            let script = dir.write("roles.sql", &sql);
-            let mut single = Command::new("sh");
-            single.args(["-c", "\"$0\" --single -D \"$1\" postgres < \"$2\""]);
-            single
-                .arg(tools().server.join("postgres"))
-                .arg(&data)
-                .arg(&script);
-            run(single, &dir, "roles");
-            dir
-        })
-        .path()
+/// A data folder of these programs after initdb, with roles and the database `app`.
+fn template(server: &Path) -> PathBuf {
+    static TEMPLATES: Mutex<Vec<(PathBuf, Workdir)>> = Mutex::new(Vec::new());
+    let mut templates = TEMPLATES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, dir)) = templates.iter().find(|(known, _)| known == server) {
+        return dir.path().to_owned();
+    }
+    let dir = make_template(server);
+    let path = dir.path().to_owned();
+    templates.push((server.to_owned(), dir));
+    path
+}
+
+fn make_template(server: &Path) -> Workdir {
+    let dir = Workdir::new("initdb");
+    let data = dir.join("data");
+    let mut initdb = Command::new(server.join("initdb"));
+    initdb
+        .args([
+            "--no-sync",
+            "--no-locale",
+            "-E",
+            "UTF8",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+        ])
+        .args(["--no-instructions", "-D"])
+        .arg(&data);
+    run(initdb, &dir, "initdb");
+    write_settings(&dir, &data);
+    let mut sql = String::from("create database app;\n");
+    for (name, secret, method) in ROLES {
+        let hash = if method == "md5" {
+            "md5"
+        } else {
+            "scram-sha-256"
+        };
+        sql += &format!("set password_encryption = '{hash}';\n");
+        sql += &format!("create role {name} login password '{secret}';\n");
+    }
+    sql += "alter database app owner to app;\n";
+    sql += "grant all on schema public to public;\n";
+    let script = dir.write("roles.sql", &sql);
+    let mut single = Command::new("sh");
+    single.args(["-c", "\"$0\" --single -D \"$1\" postgres < \"$2\""]);
+    single.arg(server.join("postgres")).arg(&data).arg(&script);
+    run(single, &dir, "roles");
+    dir
 }
 
 fn write_settings(dir: &Workdir, data: &Path) {
@@ -155,6 +172,7 @@ fn run(mut command: Command, dir: &Workdir, what: &str) {
 pub struct Pg {
     dir: Workdir,
     pub port: u16,
+    programs: PathBuf,
     server: Mutex<Option<Proc>>,
 }
 
@@ -173,15 +191,25 @@ impl Pg {
 
     /// A cluster with more lines in postgresql.conf.
     pub fn with(settings: &str) -> Pg {
+        Pg::of(&tools().server, settings)
+    }
+
+    /// A cluster of exactly this version (16 or 18).
+    pub fn version(version: u8, settings: &str) -> Pg {
+        Pg::of(&exactly(version), settings)
+    }
+
+    fn of(programs: &Path, settings: &str) -> Pg {
         let dir = Workdir::new("pg");
         let mut copy = Command::new("cp");
         copy.args(["-r", "--reflink=auto"])
-            .arg(template().join("data"))
+            .arg(template(programs).join("data"))
             .arg(dir.path());
         run(copy, &dir, "cp");
         let pg = Pg {
             dir,
             port: free_port(),
+            programs: programs.to_owned(),
             server: Mutex::new(None),
         };
         pg.append("postgresql.conf", settings);
@@ -247,7 +275,7 @@ impl Pg {
             .append(true)
             .open(self.dir.join("postgres.log"))
             .expect("a log");
-        let mut command = Command::new(tools().server.join("postgres"));
+        let mut command = Command::new(self.programs.join("postgres"));
         command
             .arg("-D")
             .arg(self.data())
