@@ -30,20 +30,27 @@ pub enum Elements {
 }
 
 /// Reads the elements from `at` (not blank) up to the bracket `close`.
-pub fn elements(text: &[u8], mut at: usize, close: u8, rules: Rules) -> Elements {
+pub fn elements(text: &[u8], at: usize, close: u8, rules: Rules) -> Elements {
     if class_at(text, at) == Some(Byte::Open) {
         return Elements::Row;
     }
-    let mut count = 0;
-    let mut first = None;
+    let mut start = (at, 0, None);
     if class_at(text, at) == Some(Byte::Digit) {
         let behind = integers::skip(text, at);
         if behind > at {
-            first = Some(Constant::Number);
-            count = 1;
-            at = scan::skip_blank(text, behind);
+            start = (scan::skip_blank(text, behind), 1, Some(Constant::Number));
         }
     }
+    by_element(text, start, close, rules)
+}
+
+/// Goes on element by element: from where, how many there were, what the first was.
+fn by_element(
+    text: &[u8],
+    (mut at, mut count, mut first): (usize, u32, Option<Constant>),
+    close: u8,
+    rules: Rules,
+) -> Elements {
     loop {
         let Some((kind, end)) = element(text, at, rules) else {
             return if at >= text.len() {
@@ -199,5 +206,56 @@ fn behind(text: &[u8], open: usize, close: u8) -> Option<usize> {
             b if b == b',' || b.is_ascii_digit() || bytes::is_blank(b) => at += 1,
             _ => return None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_read_as_short_ones_do() {
+        let pieces = [
+            "1", "22, ", "333,", "4444 ,", ", ", " ", "'a',", "-5, ", "1.5,", ")", "$1,", "x",
+        ];
+        let mut seed = 7u64;
+        let (mut lists, mut others) = (0, 0);
+        for _ in 0..20_000 {
+            let mut text = String::from("1");
+            for _ in 0..12 {
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                let wild = (seed >> 50).is_multiple_of(6);
+                let which = (seed >> 33) as usize;
+                text += if wild {
+                    pieces[which % 12]
+                } else {
+                    ["22, ", "333,", " 4444 ,"][which % 3]
+                };
+            }
+            text += "9)";
+            let fast = elements(text.as_bytes(), 0, b')', Rules::default());
+            let slow = by_element(text.as_bytes(), (0, 0, None), b')', Rules::default());
+            match (fast, slow) {
+                (Elements::List { count: 1, .. }, slow) => assert_eq!(fast, slow, "{text}"),
+                (
+                    Elements::List { close, kind, .. },
+                    Elements::List {
+                        count,
+                        close: c,
+                        kind: k,
+                    },
+                ) => {
+                    assert!(count > 1 && close == c && kind == k, "{text}");
+                    lists += 1;
+                }
+                _ => {
+                    assert_eq!(fast, slow, "{text}");
+                    others += 1;
+                }
+            }
+        }
+        assert!(lists > 100 && others > 100, "{lists} {others}");
     }
 }

@@ -28,6 +28,8 @@ mod split;
 mod statements;
 mod stream;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod text;
 mod utility;
 

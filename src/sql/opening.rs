@@ -80,7 +80,10 @@ impl<S: Sink> Lexer<'_, S> {
                 Some(b')') => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            at = scan::token(self.text, at, self.rules.backslash_quotes);
+            let Some(end) = scan::token(self.text, at, self.rules.backslash_quotes) else {
+                return false;
+            };
+            at = end;
         }
     }
 

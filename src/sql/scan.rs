@@ -300,11 +300,8 @@ pub fn prefixed(text: &[u8], at: usize) -> Option<Prefixed> {
 }
 
 /// Behind whatever token begins at `at`, which is not blank; at least one byte further.
-pub fn token(text: &[u8], at: usize, escapes: bool) -> usize {
-    let Some(b) = text.get(at) else {
-        return text.len();
-    };
-    let end = match class(*b) {
+pub fn token(text: &[u8], at: usize, escapes: bool) -> Option<usize> {
+    match class_at(text, at)? {
         Byte::Quote => string(text, at, escapes),
         Byte::DoubleQuote => quoted_name(text, at),
         Byte::Name => match prefixed(text, at) {
@@ -320,6 +317,5 @@ pub fn token(text: &[u8], at: usize, escapes: bool) -> usize {
         },
         Byte::Operator => Some(operator(text, at).max(at + 1)),
         _ => Some(at + 1),
-    };
-    end.unwrap_or(text.len())
+    }
 }

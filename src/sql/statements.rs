@@ -19,18 +19,32 @@ use super::{CAP, Class, EMPTY, Rules, Statement};
 /// Calls `visit` for each statement of a text; once with the class Empty if it holds none.
 /// Allocates nothing. The text ends at its first NUL.
 pub fn each_statement(sql: &[u8], rules: Rules, mut visit: impl FnMut(&Statement)) {
-    let sql = before_nul(sql);
+    each_within(sql, rules.into(), &mut visit);
+}
+
+/// The session's rules, and how many bytes of a statement count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub rules: Rules,
+    pub cap: usize,
+}
+
+impl From<Rules> for Limits {
+    fn from(rules: Rules) -> Self {
+        Self { rules, cap: CAP }
+    }
+}
+
+/// As `each_statement`, with a cap of one's own.
+#[inline]
+pub(super) fn each_within(sql: &[u8], limits: Limits, visit: &mut impl FnMut(&Statement)) {
     let mut found = 0u32;
-    walk(
-        sql,
-        rules,
-        || (),
-        |statement, ()| {
-            found += 1;
-            visit(statement);
-            true
-        },
-    );
+    let tell = |statement: &Statement, ()| {
+        found += 1;
+        visit(statement);
+        true
+    };
+    walk(before_nul(sql), limits, |_| (), tell);
     if found == 0 {
         visit(&empty());
     }
@@ -39,15 +53,11 @@ pub fn each_statement(sql: &[u8], rules: Rules, mut visit: impl FnMut(&Statement
 /// The first statement of a text, as a Parse message has one.
 pub fn single(sql: &[u8], rules: Rules) -> Statement {
     let mut first = None;
-    walk(
-        before_nul(sql),
-        rules,
-        || (),
-        |statement, ()| {
-            first = Some(statement.clone());
-            false
-        },
-    );
+    let take = |statement: &Statement, ()| {
+        first = Some(statement.clone());
+        false
+    };
+    walk(before_nul(sql), rules.into(), |_| (), take);
     first.unwrap_or_else(empty)
 }
 
@@ -73,7 +83,7 @@ pub fn redact(sql: &[u8], rules: Rules) -> String {
 
 fn joined(sql: &[u8], rules: Rules, text_for: impl Fn(&[u8]) -> Text) -> String {
     let mut all = String::new();
-    walk_with(sql, rules, text_for, |_, text| {
+    walk(sql, rules.into(), text_for, |_, text| {
         if !all.is_empty() {
             all.push_str("; ");
         }
@@ -126,13 +136,13 @@ pub(super) enum Reading<S> {
 
 /// Reads the statement that begins at `start`, which is not blank.
 #[inline]
-pub(super) fn read<S: Sink>(sql: &[u8], start: usize, rules: Rules, out: S) -> Reading<S> {
-    let limit = start.saturating_add(CAP);
+pub(super) fn read<S: Sink>(sql: &[u8], start: usize, limits: Limits, out: S) -> Reading<S> {
+    let limit = start.saturating_add(limits.cap);
     let (text, is_long) = match sql.get(..limit) {
         Some(text) if limit < sql.len() => (text, true),
         _ => (sql, false),
     };
-    let mut lexer = Lexer::new(text, start, rules, is_long, out);
+    let mut lexer = Lexer::new(text, start, limits.rules, is_long, out);
     let stop = lexer.run();
     let end = lexer.at;
     if stop == Stop::End && is_long {
@@ -177,27 +187,17 @@ pub(super) fn begin(sql: &[u8], mut at: usize) -> usize {
     at
 }
 
-#[inline]
-fn walk<S: Sink>(
-    sql: &[u8],
-    rules: Rules,
-    sink: impl Fn() -> S,
-    visit: impl FnMut(&Statement, S) -> bool,
-) {
-    walk_with(sql, rules, |_| sink(), visit);
-}
-
 /// Calls `visit` for each statement until it says false. `sink_for` is given the text from the
 /// statement's begin on.
 #[inline]
-fn walk_with<S: Sink>(
+fn walk<S: Sink>(
     sql: &[u8],
-    rules: Rules,
+    limits: Limits,
     sink_for: impl Fn(&[u8]) -> S,
     mut visit: impl FnMut(&Statement, S) -> bool,
 ) {
-    if rules.opaque_encoding {
-        if let Some(statement) = opaque(sql) {
+    if limits.rules.opaque_encoding {
+        if let Some(statement) = opaque(sql, limits.cap) {
             visit(&statement, sink_for(sql));
         }
         return;
@@ -205,7 +205,7 @@ fn walk_with<S: Sink>(
     let mut at = begin(sql, 0);
     while at < sql.len() {
         let sink = sink_for(sql.get(at..).unwrap_or_default());
-        let next = match read(sql, at, rules, sink) {
+        let next = match read(sql, at, limits, sink) {
             Reading::Nothing(next, _) => next,
             Reading::One(step) => {
                 if !visit(&step.statement, step.out) {
@@ -214,7 +214,7 @@ fn walk_with<S: Sink>(
                 step.next
             }
             Reading::Long(mut step) => {
-                let mut splitter = Splitter::new(rules);
+                let mut splitter = Splitter::new(limits.rules);
                 let next = at + splitter.push(sql.get(at..).unwrap_or_default());
                 splitter.describe(&mut step.statement, at);
                 if splitter.has_tokens() && !visit(&step.statement, step.out) {
@@ -228,9 +228,9 @@ fn walk_with<S: Sink>(
 }
 
 /// Text in an encoding whose bytes cannot be told apart: its class and first word count.
-pub(super) fn opaque(sql: &[u8]) -> Option<Statement> {
+pub(super) fn opaque(sql: &[u8], cap: usize) -> Option<Statement> {
     let whole = sql;
-    let sql = sql.get(..CAP).unwrap_or(sql);
+    let sql = sql.get(..cap).unwrap_or(sql);
     let start = scan::skip_blank(sql, 0);
     if start >= sql.len() {
         return None;

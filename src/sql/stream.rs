@@ -1,18 +1,18 @@
 //! Texts that arrive in pieces.
 //!
-//! Owns: at most [`CAP`] bytes of the statement that is being received (and the one byte that shows
+//! Owns: at most [`CAP`](super::CAP) bytes of the statement that is being received (and the one byte that shows
 //! it is longer); behind the cap it only looks for the statement's end. What it finds equals what
 //! `each_statement` finds in the whole text, wherever the cuts fell.
 
 use super::bytes::is_blank;
 use super::split::Splitter;
-use super::statements::{Reading, Step, begin, empty, opaque, read};
-use super::{CAP, Rules, Statement};
+use super::statements::{Limits, Reading, Step, begin, empty, opaque, read};
+use super::{Rules, Statement};
 
 /// Receives a text piece by piece and tells its statements.
 #[derive(Debug)]
 pub struct Stream {
-    rules: Rules,
+    limits: Limits,
     /// What was received and not yet told.
     kept: Vec<u8>,
     /// Where `kept` begins in the whole text.
@@ -30,8 +30,13 @@ pub struct Stream {
 impl Stream {
     /// Nothing received yet; nothing is allocated before the first piece.
     pub fn new(rules: Rules) -> Self {
+        Self::within(Limits::from(rules))
+    }
+
+    /// As `new`, with another cap.
+    pub(super) fn within(limits: Limits) -> Self {
         Self {
-            rules,
+            limits,
             kept: Vec::new(),
             base: 0,
             long: None,
@@ -54,13 +59,20 @@ impl Stream {
             self.end = self.received + last + 1;
         }
         self.received += bytes.len();
+        if self.limits.rules.opaque_encoding {
+            // The first words are all that counts.
+            let room = self.limits.cap.saturating_sub(self.kept.len());
+            self.kept
+                .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            return;
+        }
         while !bytes.is_empty() {
             bytes = self.skip_long(bytes, visit);
-            let room = (CAP + 1).saturating_sub(self.kept.len());
+            let room = (self.limits.cap + 1).saturating_sub(self.kept.len());
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.kept.extend_from_slice(now);
             bytes = later;
-            if self.kept.len() > CAP {
+            if self.kept.len() > self.limits.cap {
                 self.tell(visit);
             }
         }
@@ -73,14 +85,19 @@ impl Stream {
         if self.told == 0 {
             visit(&empty());
         }
-        *self = Self::new(self.rules);
+        *self = Self::within(self.limits);
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept.capacity()
     }
 
     /// What is kept is no longer than the cap, and nothing follows.
     fn tell_rest(&mut self, visit: &mut dyn FnMut(&Statement)) {
         let kept = std::mem::take(&mut self.kept);
-        if self.rules.opaque_encoding {
-            if let Some(mut statement) = opaque(&kept) {
+        if self.limits.rules.opaque_encoding {
+            if let Some(mut statement) = opaque(&kept, self.limits.cap) {
                 statement.span.end = self.end;
                 self.say(&statement, visit);
             }
@@ -88,7 +105,7 @@ impl Stream {
         }
         let mut at = begin(&kept, 0);
         while at < kept.len() {
-            at = match read(&kept, at, self.rules, ()) {
+            at = match read(&kept, at, self.limits, ()) {
                 Reading::Nothing(next, _) => next,
                 Reading::One(step) | Reading::Long(step) => {
                     let mut statement = step.statement;
@@ -132,18 +149,15 @@ impl Stream {
 
     /// More than the cap was kept: tells the statements that end in it, or finds one too long.
     fn tell(&mut self, visit: &mut dyn FnMut(&Statement)) {
-        if self.rules.opaque_encoding {
-            return;
-        }
         let kept = std::mem::take(&mut self.kept);
         let mut at = begin(&kept, 0);
         while at < kept.len() {
-            match read(&kept, at, self.rules, ()) {
+            match read(&kept, at, self.limits, ()) {
                 Reading::Long(step) => {
                     let rest = kept.get(at..).unwrap_or_default();
                     let mut statement = step.statement;
                     shift(&mut statement, self.base);
-                    let mut splitter = Splitter::new(self.rules);
+                    let mut splitter = Splitter::new(self.limits.rules);
                     at += splitter.push(rest);
                     let is_done = splitter.is_done();
                     self.long = Some((statement, splitter));

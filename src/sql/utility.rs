@@ -320,7 +320,8 @@ impl<S: Sink> Lexer<'_, S> {
                 _ => Constant::Text,
             };
             kind.get_or_insert(constant);
-            self.at = scan::token(self.text, self.at, self.rules.backslash_quotes);
+            let end = scan::token(self.text, self.at, self.rules.backslash_quotes);
+            self.at = self.closed(end);
         }
         if let Some(kind) = kind {
             self.constant(kind, self.at);

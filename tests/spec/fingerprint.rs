@@ -177,12 +177,25 @@ fn at_least(found: &Agreement, v: f64, f1: f64) {
     );
 }
 
+/// A number for the table behind the first FROM.
+fn first_table(text: &str) -> i64 {
+    let text = sql::normalise(text.as_bytes(), Rules::default());
+    let (_, table) = sql::verb_and_relation(&text);
+    table.map_or(0, |name| sql::of_label(&name) as i64)
+}
+
 #[test]
 fn grouping_agrees_with_postgresql_18() {
     let pg = Pg::version(18, TRUTH);
     let sample = run_all(&pg, odoo_day());
     assert!(sample.len() > 10_000, "{}", sample.len());
-    at_least(&grouped(&sample, Grouping::Strict(18), false), 0.99, 0.98);
+    at_least(&grouped(&sample, Grouping::Strict(18), false), 0.99, 0.96);
+    // 18 takes an alias for the table's name, so one id covers twelve tables: not wanted here.
+    let by_table: Vec<(String, i64)> = sample
+        .iter()
+        .map(|(text, id)| (text.clone(), id ^ first_table(text)))
+        .collect();
+    at_least(&grouped(&by_table, Grouping::Strict(18), false), 0.99, 0.98);
     at_least(&grouped(&sample, Grouping::Strict(18), true), 0.999, 0.999);
     // Rows of any number are one shape here, and each number its own there.
     at_least(&grouped(&sample, Grouping::Default, false), 0.97, 0.98);

@@ -1,0 +1,1 @@
+//! Fingerprints are stable for ever: stored ones must mean the same after every upgrade.
