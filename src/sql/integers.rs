@@ -80,7 +80,7 @@ mod tests {
                     .wrapping_add(1442695040888963407);
                 let wild = alphabet[(seed >> 33) as usize % 6];
                 let tame = ["7, ", "12,", "345 ,"][(seed >> 40) as usize % 3];
-                if (seed >> 50) % 24 == 0 {
+                if (seed >> 50).is_multiple_of(24) {
                     text.push(wild)
                 } else {
                     text.push_str(tame)

@@ -47,7 +47,7 @@ fn check(sql: &[u8], dice: &mut Dice) {
     let whole = within(sql, limits);
     assert!(!whole.is_empty());
     let mut last = 0;
-    let mut inside = |range: &Range<usize>| {
+    let inside = |range: &Range<usize>| {
         assert!(
             range.start <= range.end && range.end <= sql.len(),
             "{range:?} {sql:?}"

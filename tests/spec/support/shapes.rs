@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of pgweir, so benchmarks use it too. The same seed gives the same texts.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 use std::fmt::Write;
 
