@@ -89,6 +89,12 @@ mod pipelines;
 // Settings with one visible effect each.
 #[path = "spec/settings.rs"]
 mod settings;
+// The connection that asks PostgreSQL: what it needs, survives, and never disturbs.
+#[path = "spec/sidecar.rs"]
+mod sidecar;
+// Who waits for whose lock, and whose client that is.
+#[path = "spec/blocking.rs"]
+mod blocking;
 // Nothing spins: whoever waits costs no CPU.
 #[path = "spec/quiet.rs"]
 mod quiet;

@@ -18,6 +18,7 @@ use crate::net::Stream;
 use crate::net::dns::{DnsTimes, Resolver};
 use crate::pool::Live;
 use crate::server::{Dialing, Host, OpenError, ServerSecret, Target, open};
+use crate::sidecar;
 use crate::wire::backend::tag;
 use crate::wire::frame::{self, HEADER, Peeked};
 use crate::wire::frontend;
@@ -62,13 +63,7 @@ pub fn max_connections(live: &Live, demands: &[Demand]) -> BTreeMap<String, Resu
         (Err(error), _) => return all.map(|server| (server, Err(error.to_string()))).collect(),
         (_, Err(error)) => return all.map(|server| (server, Err(error.to_string()))).collect(),
     };
-    let dialing = Dialing {
-        tls: Arc::clone(&live.server_tls),
-        options: live.socket_options,
-        dns: DnsTimes::from(&live.config.settings),
-        resolver: Arc::new(Resolver::default()),
-        keys: Arc::new(keys),
-    };
+    let dialing = dialing(live, keys);
     runtime.block_on(async {
         let mut asking = JoinSet::new();
         for server in all {
@@ -81,6 +76,30 @@ pub fn max_connections(live: &Live, demands: &[Demand]) -> BTreeMap<String, Resu
         }
         asking.join_all().await.into_iter().collect()
     })
+}
+
+fn dialing(live: &Live, keys: KeyCache) -> Dialing {
+    Dialing {
+        tls: Arc::clone(&live.server_tls),
+        options: live.socket_options,
+        dns: DnsTimes::from(&live.config.settings),
+        resolver: Arc::new(Resolver::default()),
+        keys: Arc::new(keys),
+    }
+}
+
+/// Whether `monitor_user` can do its work on each server, one line each.
+pub fn monitor(live: &Live) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match (runtime, KeyCache::open()) {
+        (Ok(runtime), Ok(keys)) => {
+            runtime.block_on(sidecar::check::report(live, &dialing(live, keys)))
+        }
+        (Err(error), _) => vec![error.to_string()],
+        (_, Err(error)) => vec![error.to_string()],
+    }
 }
 
 /// Everything that might get us in, best first.

@@ -36,5 +36,12 @@ pub fn run(path: &Path) -> ExitCode {
     };
     let allowed = ask::max_connections(&live, &demands);
     print!("{}", config::report(&live.config, &demands, &allowed));
+    let monitor = ask::monitor(&live);
+    if !monitor.is_empty() {
+        println!("\nSidecar:");
+    }
+    for line in monitor {
+        println!("  {line}");
+    }
     ExitCode::SUCCESS
 }

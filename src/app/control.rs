@@ -21,6 +21,7 @@ use crate::daemon::signals::{Phase, Signal, Signals};
 use crate::daemon::systemd::Notifier;
 use crate::http::{self, Face, Reload};
 use crate::pool::{Directory, ProcessState, TICK};
+use crate::sidecar;
 
 /// Ticks between two purges of the statement dictionary and two samples of the alerts: about ten
 /// seconds.
@@ -245,6 +246,8 @@ impl Control {
             let metrics = tokio::spawn(serve_http(Arc::clone(&process)));
             let stats = tokio::spawn(report_stats(Arc::clone(&process)));
             let collector = tokio::spawn(collect(Arc::clone(&process)));
+            let asked = Arc::clone(&process.directory.shared);
+            let sidecar = tokio::spawn(sidecar::run(asked));
             process.notifier.ready();
             loop {
                 tokio::select! {
@@ -256,6 +259,7 @@ impl Control {
             metrics.abort();
             stats.abort();
             collector.abort();
+            sidecar.abort();
         });
         let _ = self.process.listening.send(Listening::None);
     }

@@ -25,9 +25,9 @@ registry! {
         "A statement whose server time is longer counts as slow; 0 = off.";
     slow_transaction_ms: Millis = Some("0"), Live, EFFECTIVE,
         "A transaction that holds its server longer counts as slow; 0 = off.";
-    lock_wait_warn_ms: Millis = Some("1000"), Live, NO_EFFECT_YET,
+    lock_wait_warn_ms: Millis = Some("1000"), Live, EFFECTIVE,
         "A wait for a lock that lasts longer is reported as a warning; 0 = off.";
-    lock_wait_crit_ms: Millis = Some("5000"), Live, NO_EFFECT_YET,
+    lock_wait_crit_ms: Millis = Some("5000"), Live, EFFECTIVE,
         "A wait for a lock that lasts longer is reported as critical; 0 = off.";
     statement_table_size: Count = Some("10000"), Boot, EFFECTIVE,
         "Groups of statements kept apart; the least used give way and are counted in one row per class.";
@@ -35,10 +35,10 @@ registry! {
         "Series of /metrics; more are left out and counted.";
     sample_literals: Flag = Some("0"), Live, EFFECTIVE,
         "Keeps the constants in samples of statements, which may be personal data.";
-    monitor_user: Text = Some(""), Live, NO_EFFECT_YET,
+    monitor_user: Text = Some(""), Live, EFFECTIVE,
         "Role that asks PostgreSQL about locks and health; needs pg_monitor. Empty = nothing is asked.";
-    monitor_password: Secret = Some(""), Live, NO_EFFECT_YET,
-        "Its password; without one the entry in auth_file is used.";
+    monitor_password: Secret = Some(""), Live, EFFECTIVE,
+        "Its password; without one the clear-text entry in auth_file is used.";
     slow_log_file: Path = Some(""), Live, NO_EFFECT_YET,
         "A log of its own for slow statements, which pgbadger reads. Empty = off. Opened for append, and again at each reload.";
     slow_log_format: SlowLogFormat = Some("stderr"), Live, NO_EFFECT_YET,
@@ -47,7 +47,7 @@ registry! {
         "PostgreSQL's log_line_prefix for the slow log, to be given to pgbadger with -p; a blank is put behind it.";
     slow_log_rate: Count = Some("50"), Live, NO_EFFECT_YET,
         "Statements a second in the slow log; more are counted and one line says how many. 0 = no limit.";
-    custom_queries_file: Path = Some(""), Live, NO_EFFECT_YET,
+    custom_queries_file: Path = Some(""), Live, EFFECTIVE,
         "Queries of your own whose results become metrics, asked by monitor_user; config/custom_queries.ini shows the form. A reload reads it again.";
     targets_file: Path = Some(""), Live, EFFECTIVE,
         "Limits for single statements by fingerprint, counted as pgweir_target_missed_total; config/targets.ini shows the form. A reload reads it again.";

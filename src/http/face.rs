@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use super::serve::Source;
+use super::sidecar::Asked;
 use super::snapshot::{LaneRow, Reload, Snapshot};
 use crate::pool::{Directory, ProcessState, view};
 
@@ -51,6 +52,7 @@ impl Face {
                 })
                 .collect(),
             events: shared.events.snapshot(),
+            asked: Asked::of(&shared.insight),
             reload: self.reload.row(),
             insight: shared.insight.read().export(),
             series_limit: live.config.own.metrics_series_limit as usize,

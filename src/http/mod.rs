@@ -11,6 +11,7 @@
 //! text.rs       exposition format       snapshot.rs  what a scrape shows, as plain rows
 //! exporter.rs   pgbouncer_*             own.rs       pgweir_*
 //! process.rs    process_*               insight.rs   pgweir_* of statements
+//! sidecar.rs    what PostgreSQL was asked
 //! ```
 
 mod exporter;
@@ -19,6 +20,7 @@ mod insight;
 mod own;
 mod process;
 mod serve;
+mod sidecar;
 mod snapshot;
 mod text;
 
@@ -38,7 +40,10 @@ pub fn render(snapshot: &Snapshot) -> (String, usize) {
     process::write(&mut text, &process::read(snapshot.started));
     exporter::write(&mut text, snapshot);
     own::write(&mut text, snapshot);
+    sidecar::write(&mut text, &snapshot.asked);
     insight::write(&mut text, &snapshot.insight);
+    // Last: the operator's own series push out nobody else's.
+    sidecar::write_custom(&mut text, &snapshot.asked);
     let dropped = text.dropped();
     text.extend_limit();
     text.single(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::sidecar::Asked;
 use crate::insight::export::Export;
 use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub lanes: Vec<LaneRow>,
     /// Rare events: (event, database, label, count).
     pub events: Vec<(Event, String, String, u64)>,
+    /// What PostgreSQL was asked.
+    pub asked: Asked,
     /// How the last reload went.
     pub reload: ReloadRow,
     /// Statements and transactions.

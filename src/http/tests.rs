@@ -97,6 +97,7 @@ fn snapshot() -> Snapshot {
             event(Event::ServerLoginFailure, "28P01"),
             event(Event::Reserve, "odoo"),
         ],
+        asked: crate::http::sidecar::Asked::default(),
         reload: Reload::default().row(),
         insight: insight(),
         series_limit: 5000,

@@ -64,6 +64,20 @@ impl LockedSession {
     pub fn is_waiting(&self) -> bool {
         !self.blocked_by.is_empty()
     }
+
+    /// What it waits for, in words: `row of stock_quant`, `AccessExclusive stock_quant`, `advisory`.
+    pub fn lock_name(&self) -> String {
+        let relation = self.relation.as_deref();
+        let mode = self.mode.as_deref().unwrap_or_default();
+        match (self.locktype.as_deref().unwrap_or_default(), relation) {
+            ("transactionid" | "tuple", Some(relation)) => format!("row of {relation}"),
+            ("transactionid" | "tuple", None) => "row".to_owned(),
+            ("relation" | "extend" | "page", Some(relation)) => {
+                format!("{} {relation}", mode.trim_end_matches("Lock"))
+            }
+            (other, _) => other.to_owned(),
+        }
+    }
 }
 
 /// What is known of a server's locks.

@@ -10,17 +10,20 @@
 //! known.rs      HOT: which fingerprints have a text
 //! figures.rs    what is counted                    histogram.rs  log-linear, 512 bytes
 //! names.rs      numbers for pools, applications    labels.rs     groups that are not statements
-//! locks.rs      who waits for whom
+//! locks.rs      who waits for whom                 health.rs     how each server is
+//! blocking.rs   flags of lock waits
 //! collector.rs  from the lanes to global/          global/       all groups, texts, windows, sums
 //! read.rs       what readers get                   alerts.rs     thresholds, judged
 //! export.rs     what /metrics gets                  targets.rs    HOT: calls against targets_file
 //! ```
 
 pub mod alerts;
+pub mod blocking;
 mod collector;
 pub mod export;
 pub mod figures;
 mod global;
+pub mod health;
 pub mod histogram;
 pub mod known;
 pub mod labels;
@@ -59,6 +62,10 @@ pub struct Insight {
     alerts: Mutex<alerts::Watch>,
     /// Calls against `targets_file`.
     pub targets: TargetCounts,
+    /// Flags of lock waits.
+    pub blocking: blocking::Blocking,
+    /// How each PostgreSQL server is.
+    pub health: health::Board,
     recorders: Box<[Recorder]>,
     global: Mutex<Global>,
     enabled: AtomicBool,
@@ -121,6 +128,8 @@ impl Insight {
             locks: Locks::default(),
             alerts: Mutex::default(),
             targets: TargetCounts::default(),
+            blocking: blocking::Blocking::default(),
+            health: health::Board::default(),
             recorders: (0..writers.max(1)).map(|_| Recorder::default()).collect(),
             global: Mutex::new(Global::with_room_for(groups, now_us())),
             enabled: AtomicBool::new(true),

@@ -109,6 +109,8 @@ impl Timing {
             self.transaction_since = 0;
             client.slot.activity.set_transaction_us(0);
             client.slot.activity.set_writer(0);
+            // In session mode the link goes on: nothing runs, nothing is held.
+            client.slot.set_state(ClientState::Idle);
         } else {
             client.slot.activity.set_thinking_us(now);
             self.thinking_since = now;

@@ -166,18 +166,8 @@ pub struct Fresh {
 
 /// Connects and logs in. Not cancel safe in the sense that a dropped future is a closed connection.
 pub async fn open(target: &Target) -> Result<Fresh, OpenError> {
-    let (stream, address) = connect(target).await?;
-    let mut stream = match &target.host {
-        Host::Tcp { name, .. } if target.dialing.tls.is_tried() => {
-            start_tls(stream, name, &target.dialing.tls).await?
-        }
-        _ => stream,
-    };
-    let remote = match stream.peer().map_err(OpenError::broken)? {
-        // The process behind a server's Unix socket is the postmaster: no news.
-        Endpoint::Unix { port, .. } => Endpoint::Unix { pid: None, port },
-        tcp => tcp,
-    };
+    let (mut stream, address) = reach(&target.host, &target.dialing).await?;
+    let remote = remote_of(&stream)?;
     let local = stream.local().map_err(OpenError::broken)?;
     let welcome = login::run(&mut stream, target).await?;
     Ok(Fresh {
@@ -192,10 +182,31 @@ pub async fn open(target: &Target) -> Result<Fresh, OpenError> {
     })
 }
 
+/// A connection without a login: address, socket, TLS as the settings want it. A dropped future is
+/// a closed connection.
+pub async fn reach(host: &Host, dialing: &Dialing) -> Result<(Stream, Address), OpenError> {
+    let (stream, address) = connect(host, dialing).await?;
+    let stream = match host {
+        Host::Tcp { name, .. } if dialing.tls.is_tried() => {
+            start_tls(stream, name, &dialing.tls).await?
+        }
+        _ => stream,
+    };
+    Ok((stream, address))
+}
+
+/// Their end of a connection, for SHOW and the log.
+pub fn remote_of(stream: &Stream) -> Result<Endpoint, OpenError> {
+    Ok(match stream.peer().map_err(OpenError::broken)? {
+        // The process behind a server's Unix socket is the postmaster: no news.
+        Endpoint::Unix { port, .. } => Endpoint::Unix { pid: None, port },
+        tcp => tcp,
+    })
+}
+
 /// Tries the host's addresses one after the other.
-async fn connect(target: &Target) -> Result<(Stream, Address), OpenError> {
-    let dialing = &target.dialing;
-    let (name, port) = match &target.host {
+async fn connect(host: &Host, dialing: &Dialing) -> Result<(Stream, Address), OpenError> {
+    let (name, port) = match host {
         Host::Unix { path } => {
             let stream = dial::unix(path).await.map_err(OpenError::Unreachable)?;
             return Ok((stream, Address::Unix(path.clone())));

@@ -23,6 +23,6 @@ pub mod pending;
 mod tests;
 
 pub use cancel::send_cancel;
-pub use connect::{Address, Dialing, Fresh, Host, ServerSecret, Target, open};
+pub use connect::{Address, Dialing, Fresh, Host, ServerSecret, Target, open, reach, remote_of};
 pub use connection::{CloseReason, OwnQueryError, Server, drops_statements, resets_parameters};
 pub use error::OpenError;

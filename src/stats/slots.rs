@@ -436,4 +436,10 @@ impl Registry {
             visit(slot.value());
         }
     }
+    /// Calls `visit` for each server without collecting them.
+    pub fn each_server(&self, mut visit: impl FnMut(&Arc<ServerSlot>)) {
+        for slot in &self.servers {
+            visit(slot.value());
+        }
+    }
 }

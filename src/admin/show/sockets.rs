@@ -32,8 +32,9 @@ const MICROS: u64 = 1_000_000;
 pub fn clients(shared: &Shared) -> Vec<Vec<Cell>> {
     let state = |slot: &ClientSlot| match slot.state() {
         ClientState::Login => None,
-        ClientState::Idle => Some("idle"),
-        ClientState::Active | ClientState::IdleInTransaction => Some(linked_or_idle(slot)),
+        ClientState::Idle | ClientState::Active | ClientState::IdleInTransaction => {
+            Some(linked_or_idle(slot))
+        }
         ClientState::Waiting => Some("waiting"),
         ClientState::ActiveCancel => Some("active_cancel_req"),
         ClientState::WaitingCancel => Some("waiting_cancel_req"),
@@ -80,7 +81,7 @@ pub fn sockets(shared: &Shared) -> Vec<Vec<Cell>> {
 pub fn active_sockets(shared: &Shared) -> Vec<Vec<Cell>> {
     detailed(
         shared,
-        |client| !matches!(client.state(), ClientState::Idle),
+        |client| client.state() != ClientState::Idle || client.server_id() != 0,
         |server| matches!(server.state(), ServerState::Active | ServerState::Tested),
     )
 }
