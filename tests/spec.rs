@@ -86,6 +86,9 @@ mod descriptors;
 // Long pipelines: nothing is lost, and memory stays bounded.
 #[path = "spec/pipelines.rs"]
 mod pipelines;
+// Host names whose addresses change.
+#[path = "spec/dns.rs"]
+mod dns;
 // Settings with one visible effect each.
 #[path = "spec/settings.rs"]
 mod settings;

@@ -58,9 +58,19 @@ pub struct DnsRow {
     pub addresses: Vec<IpAddr>,
 }
 
+/// What a later lookup of a name no longer gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The name as asked for.
+    pub name: String,
+    /// Addresses that are gone.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// The cache: one for the process, shared by all lanes.
 #[derive(Debug, Default)]
 pub struct Resolver {
+    dropped: Mutex<Vec<Dropped>>,
     /// As many names as the configuration has hosts.
     names: Mutex<HashMap<String, Arc<Name>>>,
 }
@@ -92,6 +102,15 @@ impl Resolver {
             Some(known) if known.until > Instant::now() => known.result.clone(),
             _ => {
                 let result = look_up(host).await;
+                if let (
+                    Some(Answer {
+                        result: Ok(old), ..
+                    }),
+                    Ok(new),
+                ) = (&*answer, &result)
+                {
+                    self.note_dropped(host, old, new);
+                }
                 let ttl = if result.is_ok() {
                     times.found
                 } else {
@@ -110,6 +129,24 @@ impl Resolver {
         let first = turn % addresses.len();
         addresses.rotate_left(first);
         Ok(addresses)
+    }
+
+    /// A lookup that fails drops nothing: the servers it would cut off still work.
+    fn note_dropped(&self, name: &str, old: &[IpAddr], new: &[IpAddr]) {
+        let gone = old.iter().filter(|address| !new.contains(address));
+        let addresses: Vec<IpAddr> = gone.copied().collect();
+        if !addresses.is_empty() {
+            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            dropped.push(Dropped {
+                name: name.to_owned(),
+                addresses,
+            });
+        }
+    }
+
+    /// Addresses that names have lost since the last call.
+    pub fn take_dropped(&self) -> Vec<Dropped> {
+        std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is cached now; names being looked up are left out.
@@ -171,6 +208,25 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].addresses.len(), found.len());
         assert!(rows[0].ttl > Duration::from_secs(50));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_a_later_lookup_lacks_is_dropped_once() {
+        let resolver = Resolver::default();
+        let old: Arc<[IpAddr]> = Arc::from(["192.0.2.1".parse().unwrap()]);
+        let name = Arc::new(Name::default());
+        *name.answer.lock().await = Some(Answer {
+            result: Ok(Arc::clone(&old)),
+            until: Instant::now(),
+        });
+        resolver.lock().insert("localhost".to_owned(), name);
+        resolver.resolve("localhost", TIMES).await.unwrap();
+        let dropped = Dropped {
+            name: "localhost".to_owned(),
+            addresses: old.to_vec(),
+        };
+        assert_eq!(resolver.take_dropped(), [dropped]);
+        assert_eq!(resolver.take_dropped(), []);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::launch::Allowance;
 use super::release::absorb;
 use super::{Directory, Pool};
+use crate::net::dns::Dropped;
 use crate::stats::ServerState;
 use crate::stats::clock::now_us;
 
@@ -19,6 +20,9 @@ impl Directory {
     /// One round over all pools and all clients' deadlines.
     pub fn maintain(&self) {
         let now = now_us();
+        for dropped in self.shared.resolver.take_dropped() {
+            self.retire_addresses(&dropped);
+        }
         for pool in self.shared.pools() {
             pool.maintain(now);
         }
@@ -28,6 +32,32 @@ impl Directory {
             }
         });
         self.expire_auto_databases(now);
+    }
+}
+
+impl Directory {
+    /// A name has lost addresses: servers on them go when nobody uses them (surface 6.10).
+    fn retire_addresses(&self, dropped: &Dropped) {
+        let config = self.shared.live_arc();
+        for pool in self.shared.pools() {
+            if !pool
+                .database
+                .entry()
+                .hosts(&config.config)
+                .contains(&dropped.name)
+            {
+                continue;
+            }
+            for slot in pool.slots() {
+                if slot
+                    .remote
+                    .ip()
+                    .is_some_and(|ip| dropped.addresses.contains(&ip))
+                {
+                    slot.set_close_needed();
+                }
+            }
+        }
     }
 }
 
