@@ -47,6 +47,9 @@ mod console_sessions;
 // The console's own screens and verbs: activity, locks, alerts, cancel and kill.
 #[path = "spec/screens.rs"]
 mod screens;
+// What they say of statements and transactions.
+#[path = "spec/screens_figures.rs"]
+mod screens_figures;
 // The process from outside: signals, command line, pidfile, log lines.
 #[path = "spec/signals.rs"]
 mod signals;
