@@ -81,7 +81,7 @@ impl Context<'_> {
             window: self.window(),
             database: self.options.database.clone(),
             user: self.options.user.clone(),
-            app: app.map(|app| sql::mask_application(app)),
+            app: app.map(sql::mask_application),
             min_calls: 0,
         }
     }

@@ -4,7 +4,7 @@ use super::{Extra, MAX_NAMES, Portal, Running, Tracker};
 use crate::insight::Insight;
 use crate::insight::figures::Parts;
 use crate::insight::labels;
-use crate::insight::lane::Mixer;
+use crate::insight::lane::{Mixer, NewText};
 use crate::sql::{Class, Statement, Summary, Verb};
 
 /// Longest sample kept, bytes.
@@ -222,6 +222,12 @@ impl Tracker {
     ) {
         if what.verb == Verb::Commit {
             self.transaction.commit_asked();
+        }
+        if let Some(text) = extra.as_ref().and_then(|extra| extra.text.as_ref()) {
+            // Now, not at its end: who waits for a lock has to have a name meanwhile.
+            let text = NewText::Raw(text.clone());
+            let mut records = self.insight.recorder(self.lane).lock();
+            records.push_text(what.fingerprint, text);
         }
         self.running.push_back(Running {
             what,
