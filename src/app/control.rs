@@ -22,6 +22,8 @@ use crate::daemon::systemd::Notifier;
 use crate::http::{self, Face, Reload};
 use crate::pool::{Directory, ProcessState, TICK};
 use crate::sidecar;
+use crate::stats::clock::now_us;
+use crate::stats::slots::Identity;
 
 /// Ticks between two purges of the statement dictionary and two samples of the alerts: about ten
 /// seconds.
@@ -294,13 +296,21 @@ async fn report_stats(process: Arc<Process>) {
     }
 }
 
-/// Once a second: what the lanes counted becomes what everybody sees.
+/// Once a second: what the lanes counted becomes what everybody sees, and sessions get their flags.
 async fn collect(process: Arc<Process>) {
     let mut ticks = interval(COLLECT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let pool_of = |who: &Identity| match process.directory.known(&who.database) {
+        Some(database) => database.pool_user(&who.user),
+        None => Arc::clone(&who.user),
+    };
     loop {
         ticks.tick().await;
-        process.directory.shared.insight.collect();
+        let shared = &process.directory.shared;
+        shared.insight.collect();
+        if shared.insight.is_enabled() {
+            shared.insight.scan(&shared.registry, now_us(), &pool_of);
+        }
     }
 }
 

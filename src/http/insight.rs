@@ -3,13 +3,15 @@
 //! No text of a statement is a label, nor anything a statement's constants could be in.
 
 use super::text::{Kind, Text, seconds};
-use crate::insight::export::{Export, PoolExport};
+use crate::insight::export::{Export, FlagExport, PoolExport};
 use crate::insight::figures::{BOUNDS_US, Bounded};
+use crate::insight::flags::Oldest;
 use crate::insight::names::PoolName;
 
 /// Writes all families; those that matter most first, in case the limit of series is reached.
 pub fn write(text: &mut Text, export: &Export) {
     write_table(text, export);
+    write_flags(text, export);
     write_histogram(
         text,
         "pgweir_statement_seconds",
@@ -61,6 +63,60 @@ fn write_table(text: &mut Text, export: &Export) {
         ),
     ] {
         text.single(name, kind, help, value);
+    }
+}
+
+/// Name, help, value in µs.
+type Age = (&'static str, &'static str, fn(&Oldest) -> u64);
+
+fn write_flags(text: &mut Text, export: &Export) {
+    let mut write = |name: &str, kind, help: &str, of: fn(&FlagExport) -> u64| {
+        let mut family = text.family(name, kind, help);
+        for flag in &export.flags {
+            let labels = [
+                ("database", &*flag.database),
+                ("flag", flag.flag),
+                ("severity", flag.severity),
+            ];
+            family.sample(&labels, of(flag));
+        }
+    };
+    let help = "Sessions that are slow, queued, blocked, blocking or idle in a transaction.";
+    write("pgweir_sessions_flagged", Kind::Gauge, help, |f| f.flagged);
+    let help = "Flags that have begun, so that short ones between two scrapes are seen.";
+    write("pgweir_flags_total", Kind::Counter, help, |f| f.begun);
+    const OLDEST: [Age; 5] = [
+        (
+            "pgweir_oldest_statement_seconds",
+            "Age of the oldest running statement.",
+            |o| o.statement,
+        ),
+        (
+            "pgweir_oldest_transaction_seconds",
+            "Age of the oldest transaction.",
+            |o| o.transaction,
+        ),
+        (
+            "pgweir_oldest_idle_in_transaction_seconds",
+            "How long the client that is silent in its transaction has been so.",
+            |o| o.idle_in_transaction,
+        ),
+        (
+            "pgweir_oldest_lock_wait_seconds",
+            "The longest wait for a lock now.",
+            |o| o.lock_wait,
+        ),
+        (
+            "pgweir_oldest_queued_seconds",
+            "The longest wait for a server now.",
+            |o| o.queued,
+        ),
+    ];
+    for (name, help, of) in OLDEST {
+        let mut family = text.family(name, Kind::Gauge, help);
+        for (database, oldest) in &export.oldest {
+            family.sample(&[("database", database)], seconds(of(oldest)));
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::PoolMode;
-use crate::insight::export::{Export, PoolExport, TopExport, TopInfo};
+use crate::insight::export::{Export, FlagExport, PoolExport, TopExport, TopInfo};
+use crate::insight::flags::Oldest;
 use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
@@ -41,6 +42,14 @@ fn insight() -> Export {
         }],
         apps: vec![("odoo-*".into(), 2_500)],
         targets: vec![("pk".into(), 10, 1)],
+        flags: vec![FlagExport {
+            database: "dairy".into(),
+            flag: "blocked",
+            severity: "critical",
+            flagged: 1,
+            begun: 3,
+        }],
+        oldest: vec![("dairy".into(), Oldest::default())],
         ..Export::default()
     }
 }
@@ -172,6 +181,13 @@ pgweir_statement_groups gauge
 pgweir_statement_groups_limit gauge
 pgweir_statement_evictions_total counter
 pgweir_texts_dropped_total counter
+pgweir_sessions_flagged gauge
+pgweir_flags_total counter
+pgweir_oldest_statement_seconds gauge
+pgweir_oldest_transaction_seconds gauge
+pgweir_oldest_idle_in_transaction_seconds gauge
+pgweir_oldest_lock_wait_seconds gauge
+pgweir_oldest_queued_seconds gauge
 pgweir_statement_seconds histogram
 pgweir_statement_errors_total counter
 pgweir_target_calls_total counter
@@ -224,6 +240,7 @@ fn samples_carry_the_exporters_labels_and_units() {
         "pgweir_statement_errors_total{database=\"dairy\",sqlstate=\"23\"} 1",
         "pgweir_top_statement_info{fingerprint=\"00000000000000ab\",verb=\"select\",table=\"stock_quant\"} 1",
         "pgweir_top_statement_seconds_total{fingerprint=\"(other)\",database=\"dairy\",user=\"odoo\"} 0.0025",
+        "pgweir_flags_total{database=\"dairy\",flag=\"blocked\",severity=\"critical\"} 3",
         "pgweir_target_missed_total{target=\"pk\"} 1",
         "pgweir_metrics_series_dropped_total 2",
     ] {

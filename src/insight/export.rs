@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::View;
 use super::figures::{Bounded, CLASSES, Parts};
+use super::flags::Oldest;
 use super::global::PoolTotals;
 use super::labels;
 use super::lane::PoolId;
@@ -77,6 +78,25 @@ pub struct Export {
     pub targets: Vec<(Arc<str>, u64, u64)>,
     /// The table.
     pub totals: Totals,
+    /// Database, flag, severity, flagged now, begun since the start.
+    pub flags: Vec<FlagExport>,
+    /// The oldest of each kind by database.
+    pub oldest: Vec<(Arc<str>, Oldest)>,
+}
+
+/// Sessions with a flag.
+#[derive(Clone, Debug)]
+pub struct FlagExport {
+    /// As clients name it.
+    pub database: Arc<str>,
+    /// Label of the flag.
+    pub flag: &'static str,
+    /// Label of the severity.
+    pub severity: &'static str,
+    /// Sessions that have it now.
+    pub flagged: u64,
+    /// How many have begun since the start.
+    pub begun: u64,
 }
 
 impl PoolExport {
@@ -162,6 +182,7 @@ impl View<'_> {
         let errors = errors.into_iter();
         export.errors = errors.map(|((db, code), n)| (db, code, n)).collect();
         self.export_top(&labels, &mut export);
+        self.export_flags(&mut export);
         export
     }
 
@@ -224,6 +245,27 @@ impl View<'_> {
             verb,
             table,
         }
+    }
+
+    fn export_flags(&self, export: &mut Export) {
+        let flags = self.insight.flags();
+        let counts = flags.counts.iter();
+        let flag = counts.map(
+            |((database, flag, severity), (flagged, begun))| FlagExport {
+                database: Arc::clone(database),
+                flag: flag.as_str(),
+                severity: severity.as_str(),
+                flagged: *flagged,
+                begun: *begun,
+            },
+        );
+        export.flags = flag.collect();
+        // A database where nothing happens is shown with zeros: an absent value looks like no data.
+        let mut oldest = flags.oldest.clone();
+        for ((database, _), _) in &export.pools {
+            oldest.entry(Arc::clone(database)).or_default();
+        }
+        export.oldest = oldest.into_iter().collect();
     }
 
     fn export_apps(&self) -> Vec<(Arc<str>, u64)> {

@@ -14,6 +14,7 @@
 //! blocking.rs   flags of lock waits
 //! collector.rs  from the lanes to global/          global/       all groups, texts, windows, sums
 //! read.rs       what readers get                   alerts.rs     thresholds, judged
+//! flags.rs      who is slow, blocked, queued now
 //! export.rs     what /metrics gets                  targets.rs    HOT: calls against targets_file
 //! ```
 
@@ -22,6 +23,7 @@ pub mod blocking;
 mod collector;
 pub mod export;
 pub mod figures;
+pub mod flags;
 mod global;
 pub mod health;
 pub mod histogram;
@@ -60,6 +62,9 @@ pub struct Insight {
     /// Who waits for whom on each PostgreSQL server.
     pub locks: Locks,
     alerts: Mutex<alerts::Watch>,
+    flags: Mutex<flags::Flags>,
+    lock_wait_warn_us: AtomicU64,
+    lock_wait_crit_us: AtomicU64,
     /// Calls against `targets_file`.
     pub targets: TargetCounts,
     /// Flags of lock waits.
@@ -85,6 +90,8 @@ pub struct Settings {
     pub slow_transaction_us: u64,
     /// `sample_literals`.
     pub samples: bool,
+    /// `lock_wait_warn_ms` and `lock_wait_crit_ms`, in µs; `u64::MAX` when off.
+    pub lock_wait_us: (u64, u64),
     /// What `targets_file` holds.
     pub targets: Vec<Target>,
 }
@@ -113,6 +120,7 @@ impl From<&OwnSettings> for Settings {
             slow_us: limit(own.slow_statement_ms),
             slow_transaction_us: limit(own.slow_transaction_ms),
             samples: own.sample_literals,
+            lock_wait_us: (limit(own.lock_wait_warn_ms), limit(own.lock_wait_crit_ms)),
             targets: targets_of(&own.targets_file),
         }
     }
@@ -127,6 +135,9 @@ impl Insight {
             known: Known::with_room_for(groups),
             locks: Locks::default(),
             alerts: Mutex::default(),
+            flags: Mutex::default(),
+            lock_wait_warn_us: AtomicU64::new(u64::MAX),
+            lock_wait_crit_us: AtomicU64::new(u64::MAX),
             targets: TargetCounts::default(),
             blocking: blocking::Blocking::default(),
             health: health::Board::default(),
@@ -146,6 +157,9 @@ impl Insight {
         self.slow_transaction_us
             .store(settings.slow_transaction_us, Relaxed);
         self.samples.store(settings.samples, Relaxed);
+        let (warn_us, crit_us) = settings.lock_wait_us;
+        self.lock_wait_warn_us.store(warn_us, Relaxed);
+        self.lock_wait_crit_us.store(crit_us, Relaxed);
         self.targets.replace(&settings.targets);
     }
 
@@ -165,6 +179,12 @@ impl Insight {
     #[inline]
     pub fn slow_transaction_us(&self) -> u64 {
         self.slow_transaction_us.load(Relaxed)
+    }
+
+    /// Lock waits that are a warning and critical, µs.
+    pub fn lock_wait_limits(&self) -> (u64, u64) {
+        let (warn, crit) = (&self.lock_wait_warn_us, &self.lock_wait_crit_us);
+        (warn.load(Relaxed), crit.load(Relaxed))
     }
 
     /// HOT. Whether samples keep their constants.

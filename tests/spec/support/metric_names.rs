@@ -6,13 +6,6 @@ use std::path::Path;
 
 /// Used by rules or the dashboard, and not printed by this release yet.
 pub const PENDING: &[&str] = &[
-    "pgweir_application_statement_seconds_total",
-    "pgweir_flags_total",
-    "pgweir_oldest_idle_in_transaction_seconds",
-    "pgweir_oldest_lock_wait_seconds",
-    "pgweir_oldest_queued_seconds",
-    "pgweir_oldest_statement_seconds",
-    "pgweir_oldest_transaction_seconds",
     "pgweir_pg_blocks_hit_total",
     "pgweir_pg_blocks_read_total",
     "pgweir_pg_checkpoints_total",
@@ -28,28 +21,11 @@ pub const PENDING: &[&str] = &[
     "pgweir_pg_table_vacuum_overdue_seconds",
     "pgweir_pg_wal_bytes_total",
     "pgweir_pins",
-    "pgweir_sessions_flagged",
     "pgweir_sidecar_errors_total",
     "pgweir_sidecar_last_success_timestamp_seconds",
     "pgweir_sidecar_up",
     "pgweir_slow_log_lines_total",
     "pgweir_slow_log_suppressed_total",
-    "pgweir_statement_errors_total",
-    "pgweir_statement_evictions_total",
-    "pgweir_statement_groups",
-    "pgweir_statement_groups_limit",
-    "pgweir_statement_part_seconds_total",
-    "pgweir_statement_rows_total",
-    "pgweir_statement_seconds",
-    "pgweir_statements_total",
-    "pgweir_target_calls_total",
-    "pgweir_target_missed_total",
-    "pgweir_texts_dropped_total",
-    "pgweir_top_statement_calls_total",
-    "pgweir_top_statement_errors_total",
-    "pgweir_top_statement_info",
-    "pgweir_top_statement_seconds_total",
-    "pgweir_transaction_seconds",
 ];
 
 /// Names of pgweir's, the exporter's and the process's metrics in a text, a histogram's parts as the
