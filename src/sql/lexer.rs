@@ -1,15 +1,15 @@
 //! One statement, read once: the main loop and what each kind of token does.
 //!
-//! Owns: the walk over the bytes and the state that the rules need. Allocates nothing. Lists and
-//! rows are in `lists.rs`, what the first word decides in `opening.rs`, transactions, cursors and
+//! Owns: the walk over the bytes and the state that the rules need. Allocates nothing. Names
+//! are in `words.rs`, lists and rows in `lists.rs`, what the first word decides in `opening.rs`, transactions, cursors and
 //! settings in `utility.rs`. Rules: insight.md 1.4.
 // HOT
 
 use std::ops::Range;
 
-use super::bytes::{self, Byte, class, class_at, continues_name};
-use super::hash::{Hash, Kind, NAME_BYTES, token};
-use super::keyword::{self, Word};
+use super::bytes::{self, Byte, class, class_at};
+use super::hash::{Hash, Kind, token};
+use super::keyword::Word;
 use super::lists::Rows;
 use super::scan::{self, Dollar};
 use super::sink::{Constant, Sink};
@@ -169,87 +169,12 @@ impl<'a, S: Sink> Lexer<'a, S> {
 
     /// Whether a token that ends here may go on behind the cap.
     #[inline(always)]
-    fn is_torn(&self, end: usize) -> bool {
+    pub(super) fn is_torn(&self, end: usize) -> bool {
         self.is_cut && end >= self.text.len()
     }
 
-    pub(super) fn name(&mut self) {
-        let start = self.at;
-        let word = bytes::lower(bytes::word_at(self.text, start));
-        let mut length = bytes::name_length(word);
-        if length == 8 && self.text.get(start + 8).is_some_and(|b| continues_name(*b)) {
-            length = 9;
-        }
-        if length == 1
-            && let Some(prefixed) = scan::prefixed(self.text, start)
-        {
-            return self.prefixed(prefixed);
-        }
-        if self.is_cut && scan::name(self.text, start) >= self.text.len() {
-            self.at = self.text.len();
-            return;
-        }
-        if !self.is_opened && self.first_word(start) {
-            return;
-        }
-        if length > 8 {
-            return self.long_name(start, word);
-        }
-        let found = if self.previous == Word::Dot {
-            Word::Name
-        } else {
-            keyword::find(bytes_of(word, length))
-        };
-        if found.has_rule() && self.special(found, start + length) {
-            return;
-        }
-        self.plain_name(start, word, length);
-        self.previous = found;
-    }
-
-    /// A name of up to eight bytes.
-    #[inline(always)]
-    fn plain_name(&mut self, start: usize, word: u64, length: usize) {
-        if length == 8 {
-            self.hash.inner(word);
-            self.hash.last(Kind::Name, 0, 0);
-        } else {
-            self.hash
-                .last(Kind::Name, bytes::keep(word, length), length);
-        }
-        self.at = start + length;
-        self.out
-            .name(self.text.get(start..self.at).unwrap_or_default(), false);
-    }
-
-    /// A name of more than eight bytes, hashed as it is walked over.
-    fn long_name(&mut self, start: usize, first: u64) {
-        let mut word = first;
-        let mut at = start;
-        let mut length = 8;
-        while length == 8 && at - start < NAME_BYTES - 7 {
-            self.hash.inner(word);
-            at += 8;
-            word = bytes::lower(bytes::word_at(self.text, at));
-            length = bytes::name_length(word);
-        }
-        let length = length.min(NAME_BYTES - (at - start)).min(7);
-        self.hash
-            .last(Kind::Name, bytes::keep(word, length), length);
-        self.at = scan::name(self.text, at + length);
-        let shown = (at + length).min(self.at);
-        self.out
-            .name(self.text.get(start..shown).unwrap_or_default(), false);
-        let is_returning = first == keyword::packed("returning") && shown - start == 9;
-        self.previous = if is_returning {
-            Word::Returning
-        } else {
-            Word::Name
-        };
-    }
-
     /// What a keyword does beyond being a token; true if it was consumed.
-    fn special(&mut self, found: Word, end: usize) -> bool {
+    pub(super) fn special(&mut self, found: Word, end: usize) -> bool {
         match found {
             Word::Null | Word::True | Word::False => {
                 let is_word = matches!(self.previous, Word::Is | Word::Not) || self.keeps_words;
@@ -285,68 +210,10 @@ impl<'a, S: Sink> Lexer<'a, S> {
         }
     }
 
-    fn prefixed(&mut self, prefixed: scan::Prefixed) {
-        if prefixed.is_name {
-            self.at = prefixed.quote;
-            self.quoted_name();
-        } else {
-            self.string(prefixed.quote, prefixed.escapes);
-        }
-    }
-
-    fn string(&mut self, quote: usize, escapes: bool) {
+    pub(super) fn string(&mut self, quote: usize, escapes: bool) {
         let end = scan::string(self.text, quote, escapes);
         let end = self.closed(end);
         self.constant(Constant::Text, end);
-    }
-
-    pub(super) fn quoted_name(&mut self) {
-        let start = self.at + 1;
-        let before = self.hash;
-        let mut at = start;
-        let mut word = bytes::word_at(self.text, at);
-        let mut length = bytes::before(word, b'"');
-        while length == 8 && at - start < NAME_BYTES - 7 {
-            self.hash.inner(word);
-            at += 8;
-            word = bytes::word_at(self.text, at);
-            length = bytes::before(word, b'"');
-        }
-        let end = at + length;
-        if length < 8 && end + 1 < self.text.len() && self.text.get(end + 1) != Some(&b'"') {
-            self.hash
-                .last(Kind::Name, bytes::keep(word, length), length);
-            self.at = end + 1;
-            self.out
-                .name(self.text.get(start..end).unwrap_or_default(), true);
-        } else {
-            self.hash = before;
-            self.rare_name(start);
-        }
-        self.is_opened = true;
-        self.previous = Word::Name;
-    }
-
-    /// A quoted name that is long, holds quotes, or ends with the text.
-    fn rare_name(&mut self, start: usize) {
-        let end = scan::quoted_name(self.text, start - 1);
-        let after = self.closed(end);
-        self.at = after;
-        if self.is_torn(after) {
-            return;
-        }
-        let stop = if end.is_some() { after - 1 } else { after };
-        let content = self.text.get(start..stop).unwrap_or_default();
-        let mut buffer = [0; NAME_BYTES];
-        let (mut read, mut length) = (0, 0);
-        while let (Some(from), Some(to)) = (content.get(read), buffer.get_mut(length)) {
-            *to = *from;
-            length += 1;
-            read += if *from == b'"' { 2 } else { 1 };
-        }
-        self.hash
-            .content(Kind::Name, buffer.get(..length).unwrap_or_default());
-        self.out.name(content.get(..read).unwrap_or(content), true);
     }
 
     fn dot(&mut self) {
@@ -548,15 +415,6 @@ fn scan_blank(text: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
-}
-
-#[inline(always)]
-fn bytes_of(word: u64, length: usize) -> u64 {
-    if length == 8 {
-        word
-    } else {
-        bytes::keep(word, length)
-    }
 }
 
 fn bytes_at(text: &[u8], at: usize) -> &[u8] {

@@ -6,7 +6,7 @@
 //! ```text
 //! bytes.rs scan.rs keyword.rs      classes of bytes · where tokens end · words with a rule
 //! hash.rs sink.rs text.rs          tokens to 64 bits · or also to a text
-//! lexer.rs                         the walk over one statement
+//! lexer.rs words.rs                the walk over one statement · its names and keywords
 //! opening.rs utility.rs            its first word · transactions, cursors, settings
 //! lists.rs elements.rs integers.rs IN, ARRAY and VALUES of any length
 //! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
@@ -32,6 +32,7 @@ mod tags;
 mod tests;
 mod text;
 mod utility;
+mod words;
 
 pub use hash::of_label;
 pub use names::{mask_application, verb_and_relation};

@@ -5,6 +5,7 @@ mod change;
 mod pieces;
 mod pinned;
 mod rules;
+mod told;
 
 use super::*;
 
