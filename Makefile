@@ -1,5 +1,6 @@
 # make test    installs what the tests need and passes them
 # make demo    a throw-away PostgreSQL and pgweir under an Odoo-shaped load (DURATION=seconds)
+# make grouping PostgreSQL's regression SQL: agreement of fingerprints with its query_id (minutes)
 # make bench   pgweir beside PgBouncer, one table of ratios (BENCH='--quick --only simple16')
 
 SHELL := /bin/bash
@@ -7,7 +8,7 @@ CARGO ?= cargo
 DURATION ?=
 BENCH ?=
 
-.PHONY: help test lint unit spec demo bench needs
+.PHONY: help test lint unit spec demo bench grouping needs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -45,3 +46,7 @@ demo: needs
 
 bench: needs
 	$(CARGO) bench --bench side_by_side -- $(BENCH)
+
+grouping: needs
+	$(CARGO) build --release --bin pgweir
+	@PGWEIR_BIN="$${CARGO_TARGET_DIR:-target}/release/pgweir" python3 tests/tools/grouping.py $(GROUPING)

@@ -4,6 +4,9 @@
 //! release need a connected server and are measured by `side_by_side`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "micro/sql.rs"]
+mod sql;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -167,5 +170,13 @@ fn scram(c: &mut Criterion) {
     });
 }
 
-criterion_group!(micro, frames, pending, rename, params, scram);
+criterion_group!(
+    micro,
+    frames,
+    pending,
+    rename,
+    params,
+    scram,
+    sql::fingerprints
+);
 criterion_main!(micro);

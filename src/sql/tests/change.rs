@@ -4,9 +4,6 @@ use std::collections::HashMap;
 
 use super::*;
 
-#[path = "../../../tests/spec/support/shapes.rs"]
-mod shapes;
-
 /// Statements beside those of `shapes`, for forms that an ORM does not write.
 const MORE: &[&str] = &[
     "SELECT a, COUNT(*) FROM s.t AS x WHERE b->>'k' = 'v' AND c @> '{}'::jsonb GROUP BY a HAVING COUNT(*) > 3",

@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod change;
+mod cost;
 mod pieces;
 mod pinned;
 mod rules;
 mod told;
 
 use super::*;
+
+#[path = "../../../tests/spec/support/shapes.rs"]
+pub mod shapes;
 
 /// The default rules.
 pub fn default() -> Rules {
