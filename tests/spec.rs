@@ -71,6 +71,9 @@ mod tools;
 // /metrics, /healthz, /readyz.
 #[path = "spec/metrics.rs"]
 mod metrics;
+// Whose statement an answer is: each is counted once, where it belongs.
+#[path = "spec/attribution.rs"]
+mod attribution;
 // The slow log, and what pgbadger reads in it.
 #[path = "spec/slow_log.rs"]
 mod slow_log;

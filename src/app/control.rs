@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::accept::Listening;
 use super::balance::Balance;
 use super::live::{self, LiveError};
+use super::slow_log::SlowReporter;
 use super::start::log_config;
 use crate::admin::{Console, Shutdown, tick_alerts, tick_stats};
 use crate::config::{self, SetError};
@@ -43,6 +44,7 @@ pub struct NewControl {
     pub listening: watch::Sender<Listening>,
     pub balance: Arc<Balance>,
     pub notifier: Notifier,
+    pub slow_log: SlowReporter,
 }
 
 /// What can be asked of the process as a whole; console and signals share it.
@@ -52,6 +54,7 @@ pub struct Process {
     log: LogHandle,
     listening: watch::Sender<Listening>,
     notifier: Notifier,
+    slow_log: SlowReporter,
     end: Notify,
     /// One reload at a time.
     alone: Mutex<()>,
@@ -109,6 +112,7 @@ impl Process {
         if let Err(error) = self.log.apply(&log_config(&live.config, &self.options)) {
             log::error!("{error}");
         }
+        self.slow_log.apply(&live.config);
         self.directory.reload(live);
     }
 
@@ -207,6 +211,7 @@ impl Control {
                 log: new.log,
                 listening: new.listening,
                 notifier: new.notifier,
+                slow_log: new.slow_log,
                 end: Notify::new(),
                 alone: Mutex::default(),
                 last_reload: Arc::default(),
@@ -262,6 +267,8 @@ impl Control {
             stats.abort();
             collector.abort();
             sidecar.abort();
+            process.slow_log.report(&process.directory.shared.insight);
+            process.slow_log.flush();
         });
         let _ = self.process.listening.send(Listening::None);
     }
@@ -307,7 +314,7 @@ async fn collect(process: Arc<Process>) {
     loop {
         ticks.tick().await;
         let shared = &process.directory.shared;
-        shared.insight.collect();
+        process.slow_log.report(&shared.insight);
         if shared.insight.is_enabled() {
             shared.insight.scan(&shared.registry, now_us(), &pool_of);
         }

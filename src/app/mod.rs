@@ -16,6 +16,7 @@ mod console;
 mod control;
 mod fingerprint;
 mod live;
+mod slow_log;
 mod start;
 
 use std::ffi::OsString;

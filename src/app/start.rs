@@ -12,6 +12,7 @@ use super::balance::Balance;
 use super::console::Door;
 use super::control::{Control, NewControl};
 use super::live;
+use super::slow_log::SlowReporter;
 use crate::auth::scram::KeyCache;
 use crate::client::{CancelKeys, Front};
 use crate::config::{self, Config};
@@ -97,6 +98,7 @@ fn serve(
     let lanes = Lanes::start(lane_count(&config))?;
     let listeners = listen(&config)?;
     report_limits(&config, lanes.all().len())?;
+    let slow_log = SlowReporter::open(&config)?;
     let live = live::build(config, None)?;
     let shared = Shared::assemble(NewShared {
         lanes: lanes.all().to_vec(),
@@ -113,6 +115,7 @@ fn serve(
         listening,
         balance: Arc::new(Balance::over(lanes.all().to_vec())),
         notifier: systemd::Notifier::from_env(),
+        slow_log,
     })?;
     let front = Arc::new(Front {
         directory,

@@ -188,7 +188,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
     let slot = Arc::clone(&gate.slot);
     let application = params.application_name().cloned();
     let app = application.as_deref().unwrap_or_default();
-    let app = shared.insight.names.app_id(app);
+    slot.activity.set_app(shared.insight.names.app_id(app));
     slot.set_application_name(application);
     let lane = slot.lane();
     pool.client_arrived();
@@ -214,7 +214,6 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             max_packet,
             no_simple_query,
             unnamed: None,
-            app,
             is_torn: false,
         },
         directory,

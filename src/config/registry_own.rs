@@ -39,13 +39,13 @@ registry! {
         "Role that asks PostgreSQL about locks and health; needs pg_monitor. Empty = nothing is asked.";
     monitor_password: Secret = Some(""), Live, EFFECTIVE,
         "Its password; without one the clear-text entry in auth_file is used.";
-    slow_log_file: Path = Some(""), Live, NO_EFFECT_YET,
+    slow_log_file: Path = Some(""), Live, EFFECTIVE,
         "A log of its own for slow statements, which pgbadger reads. Empty = off. Opened for append, and again at each reload.";
-    slow_log_format: SlowLogFormat = Some("stderr"), Live, NO_EFFECT_YET,
+    slow_log_format: SlowLogFormat = Some("stderr"), Live, EFFECTIVE,
         "stderr = PostgreSQL's lines with slow_log_prefix; json = PostgreSQL's jsonlog.";
-    slow_log_prefix: LinePrefix = Some("%m [%p] %q%u@%d,app=%a,client=%h"), Live, NO_EFFECT_YET,
+    slow_log_prefix: LinePrefix = Some("%m [%p] %q%u@%d,app=%a,client=%h"), Live, EFFECTIVE,
         "PostgreSQL's log_line_prefix for the slow log, to be given to pgbadger with -p; a blank is put behind it.";
-    slow_log_rate: Count = Some("50"), Live, NO_EFFECT_YET,
+    slow_log_rate: Count = Some("50"), Live, EFFECTIVE,
         "Statements a second in the slow log; more are counted and one line says how many. 0 = no limit.";
     custom_queries_file: Path = Some(""), Live, EFFECTIVE,
         "Queries of your own whose results become metrics, asked by monitor_user; config/custom_queries.ini shows the form. A reload reads it again.";

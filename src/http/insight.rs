@@ -61,6 +61,18 @@ fn write_table(text: &mut Text, export: &Export) {
             "Texts of new statements for which there was no room.",
             totals.texts_dropped,
         ),
+        (
+            "pgweir_slow_log_lines_total",
+            Kind::Counter,
+            "Statements written to the slow log.",
+            totals.slow_log_lines,
+        ),
+        (
+            "pgweir_slow_log_suppressed_total",
+            Kind::Counter,
+            "Statements left out of the slow log, by its rate or for want of room.",
+            totals.slow_log_suppressed,
+        ),
     ] {
         text.single(name, kind, help, value);
     }

@@ -181,6 +181,8 @@ pgweir_statement_groups gauge
 pgweir_statement_groups_limit gauge
 pgweir_statement_evictions_total counter
 pgweir_texts_dropped_total counter
+pgweir_slow_log_lines_total counter
+pgweir_slow_log_suppressed_total counter
 pgweir_sessions_flagged gauge
 pgweir_flags_total counter
 pgweir_oldest_statement_seconds gauge

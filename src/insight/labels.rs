@@ -1,18 +1,6 @@
 //! Groups that are not statements: fixed fingerprints with a label for a text.
 
-use crate::sql::Class;
-
-/// FNV-1a: short, and stable for ever.
-const fn of_label(label: &str) -> u64 {
-    let bytes = label.as_bytes();
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut at = 0;
-    while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x0100_0000_01b3);
-        at += 1;
-    }
-    hash
-}
+use crate::sql::{Class, EMPTY, of_label};
 
 /// Profiles of transactions for which there was no room.
 pub const OTHER: u64 = of_label("(other)");
@@ -40,7 +28,8 @@ const EVICTED: [(u64, &str); 12] = [
     (of_label("(evicted composite)"), "(evicted composite)"),
 ];
 
-const FIXED: [(u64, &str); 5] = [
+const FIXED: [(u64, &str); 6] = [
+    (EMPTY, "(empty)"),
     (OTHER, "(other)"),
     (FUNCTION_CALL, "(function call)"),
     (UNSEEN, "(unseen)"),

@@ -77,6 +77,8 @@ pub struct Insight {
     slow_us: AtomicU64,
     slow_transaction_us: AtomicU64,
     samples: AtomicBool,
+    slow_log_lines: AtomicU64,
+    slow_log_suppressed: AtomicU64,
 }
 
 /// What a reload may change, resolved from `[pgweir]`.
@@ -147,6 +149,8 @@ impl Insight {
             slow_us: AtomicU64::new(u64::MAX),
             slow_transaction_us: AtomicU64::new(u64::MAX),
             samples: AtomicBool::new(false),
+            slow_log_lines: AtomicU64::new(0),
+            slow_log_suppressed: AtomicU64::new(0),
         }
     }
 
@@ -196,6 +200,20 @@ impl Insight {
     /// What the alerts remember; for the control thread only.
     pub fn alerts(&self) -> MutexGuard<'_, alerts::Watch> {
         self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lines of the slow log: written, and left out.
+    pub fn slow_log_counts(&self) -> (u64, u64) {
+        (
+            self.slow_log_lines.load(Relaxed),
+            self.slow_log_suppressed.load(Relaxed),
+        )
+    }
+
+    /// Who writes the slow log says how far it is.
+    pub fn set_slow_log_counts(&self, lines: u64, suppressed: u64) {
+        self.slow_log_lines.store(lines, Relaxed);
+        self.slow_log_suppressed.store(suppressed, Relaxed);
     }
 
     /// HOT. The table of a lane; an index beyond the last gives the control thread's.

@@ -141,6 +141,10 @@ pub struct Totals {
     pub slow: u64,
     /// Of these, the ones there was no room for.
     pub slow_dropped: u64,
+    /// Lines written to the slow log.
+    pub slow_log_lines: u64,
+    /// Lines left out of it.
+    pub slow_log_suppressed: u64,
 }
 
 /// Everything as it is now; nobody else reads or collects while it lives, so take one at a time.
@@ -349,7 +353,12 @@ impl View<'_> {
 
     /// The table itself.
     pub fn totals(&self) -> Totals {
-        self.global.totals()
+        let (slow_log_lines, slow_log_suppressed) = self.insight.slow_log_counts();
+        Totals {
+            slow_log_lines,
+            slow_log_suppressed,
+            ..self.global.totals()
+        }
     }
 
     pub(super) fn pool_name(&self, id: PoolId) -> PoolName {

@@ -32,7 +32,6 @@ use std::task::{Context, Poll, ready};
 
 use crate::config::PoolMode;
 use crate::error::ClientError;
-use crate::insight::figures::AppId;
 use crate::net::Stream;
 use crate::net::buf::{Buf, LARGE};
 use crate::pool::{Pool, PooledServer};
@@ -78,8 +77,6 @@ pub struct ClientSide {
     pub no_simple_query: bool,
     /// What the unnamed statement holds.
     pub unnamed: Option<Summary>,
-    /// Its application_name, masked, as a number.
-    pub app: AppId,
     /// The last link broke off inside a reply: an error message cannot be told apart from it.
     pub is_torn: bool,
 }
@@ -166,9 +163,10 @@ impl<'a> Link<'a> {
             observed: Observed::default(),
             timing,
         };
+        let app = link.client.slot.activity.app();
         link.server
             .tracker
-            .begin(link.client.lane, link.client.app, since_us, wait_us);
+            .begin(link.client.lane, app, since_us, wait_us);
         link.match_params();
         if !link.server.pending.applying_params() {
             link.show_link();

@@ -229,7 +229,7 @@ impl Link<'_> {
     /// The client's application_name may have changed.
     fn note_application(&mut self) {
         if self.client.note_application() {
-            self.server.tracker.set_app(self.client.app);
+            self.server.tracker.set_app(self.client.slot.activity.app());
         }
     }
 

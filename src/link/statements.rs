@@ -358,7 +358,8 @@ impl super::ClientSide {
             return false;
         }
         let names = &self.pool.shared.insight.names;
-        self.app = names.app_id(name.as_deref().unwrap_or_default());
+        let app = names.app_id(name.as_deref().unwrap_or_default());
+        self.slot.activity.set_app(app);
         self.slot.set_application_name(name);
         true
     }

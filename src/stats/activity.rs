@@ -2,7 +2,7 @@
 //!
 //! HOT: plain stores by the lane that runs the client; readers may see a value that is a moment old.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// One client's current statement and transaction.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub struct Activity {
     transaction_us: AtomicU64,
     stalled_us: AtomicU64,
     thinking_us: AtomicU64,
+    app: AtomicU32,
 }
 
 impl Activity {
@@ -23,6 +24,14 @@ impl Activity {
     #[inline]
     pub fn set_statement(&self, fingerprint: u64) {
         self.statement.store(fingerprint, Relaxed);
+    }
+    /// Number of its masked application_name (`insight::names`).
+    pub fn app(&self) -> u32 {
+        self.app.load(Relaxed)
+    }
+    /// The application_name changed.
+    pub fn set_app(&self, app: u32) {
+        self.app.store(app, Relaxed);
     }
     /// Fingerprint of the last statement of the running transaction that wrote or locked; 0 for
     /// none.

@@ -172,6 +172,8 @@ impl Global {
             texts_dropped: self.texts.dropped(),
             slow: self.slow.total(),
             slow_dropped: self.slow.dropped(),
+            slow_log_lines: 0,
+            slow_log_suppressed: 0,
         }
     }
 }

@@ -44,26 +44,26 @@ impl Tracker {
             rows
         };
         self.transaction.completed(tag);
-        self.finish(SUCCESS, rows, false);
+        self.finish(SUCCESS, rows);
     }
 
     /// EmptyQueryResponse.
     pub fn completed_empty(&mut self) {
-        self.finish(SUCCESS, 0, false);
+        self.finish(SUCCESS, 0);
     }
 
     /// PortalSuspended.
     pub fn suspended(&mut self) {
         let rows = self.rows;
-        self.finish(SUCCESS, rows, true);
+        self.finish(SUCCESS, rows);
     }
 
     /// The result of a FunctionCall.
     pub fn function_returned(&mut self) {
-        self.finish(SUCCESS, 1, false);
+        self.finish(SUCCESS, 1);
     }
 
-    fn finish(&mut self, sqlstate: SqlState, rows: u64, is_suspended: bool) {
+    fn finish(&mut self, sqlstate: SqlState, rows: u64) {
         let result_bytes = std::mem::take(&mut self.reply_bytes);
         self.rows = 0;
         let Some(run) = self.running.pop_front() else {
@@ -82,23 +82,10 @@ impl Tracker {
             is_shared: false,
             is_abandoned: false,
         };
-        if is_suspended {
-            self.keep_portal(&done.run);
-        } else if !done.is_error() && done.run.extra.is_some() {
+        if !done.is_error() && done.run.extra.is_some() {
             self.follow_prepared(&mut done);
         }
         self.done.push(done);
-    }
-
-    fn keep_portal(&mut self, run: &Running) {
-        let name = run.extra.as_ref().and_then(|extra| extra.portal.as_deref());
-        let portal = match name {
-            None => self.unnamed_portal.as_mut(),
-            Some(name) => self.portals.get_mut(name),
-        };
-        if let Some(portal) = portal {
-            portal.is_suspended = true;
-        }
     }
 
     /// ErrorResponse.
@@ -107,14 +94,14 @@ impl Tracker {
         match what {
             Failed::Query => {
                 let request = self.running.front().map(|run| run.request);
-                self.finish(sqlstate, 0, false);
+                self.finish(sqlstate, 0);
                 while self.running.front().map(|run| run.request) == request && request.is_some() {
                     self.skip_front();
                 }
             }
             Failed::Extended { executes: 0 } => self.failed_before_execute(sqlstate),
             Failed::Extended { executes } => {
-                self.finish(sqlstate, 0, false);
+                self.finish(sqlstate, 0);
                 for _ in 1..executes {
                     self.skip_front();
                 }
@@ -168,7 +155,7 @@ impl Tracker {
             }),
         };
         self.running.push_front(run);
-        self.finish(sqlstate, 0, false);
+        self.finish(sqlstate, 0);
     }
 
     /// HOT. ReadyForQuery of a request: what it left unanswered never ran.

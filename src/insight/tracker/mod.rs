@@ -45,7 +45,7 @@ struct Running {
     /// Which request it belongs to: statements of one Query have one number.
     request: u32,
     is_extended: bool,
-    /// It goes on with a portal that was suspended: counted already.
+    /// It goes on with a portal that has run already: no call of its own.
     continues: bool,
     /// When its request was there, µs.
     start_us: u64,
@@ -70,9 +70,16 @@ struct Extra {
     tags: Option<Box<[u8]>>,
     /// PREPARE and DEALLOCATE: the name, and the body's fingerprint and class.
     name: Option<Box<[u8]>>,
-    body: Option<(u64, Class)>,
-    /// The portal, to know it again when it is suspended.
-    portal: Option<Box<[u8]>>,
+    body: Option<Body>,
+}
+
+/// The body of an SQL-level PREPARE.
+#[derive(Debug)]
+struct Body {
+    fingerprint: u64,
+    class: Class,
+    /// Its text, where it is not known yet.
+    text: Option<Box<[u8]>>,
 }
 
 /// A statement that was answered.
@@ -99,8 +106,7 @@ impl Done {
 struct Portal {
     what: Summary,
     text: Option<Box<[u8]>>,
-    text_hash: u64,
-    is_suspended: bool,
+    has_run: bool,
 }
 
 /// The tracker of one server connection.
@@ -145,7 +151,7 @@ pub struct Tracker {
     /// Statements by name where names go to the server as they are (`max_prepared_statements = 0`).
     named: HashMap<Box<[u8]>, Summary>,
     /// SQL-level PREPARE: bodies by name.
-    prepared: HashMap<Box<[u8]>, (u64, Class)>,
+    prepared: HashMap<Box<[u8]>, Body>,
     transaction: Transaction,
 }
 
@@ -230,7 +236,7 @@ impl Tracker {
     /// SQL-level PREPARE, DEALLOCATE and DISCARD, when they have worked.
     fn follow_prepared(&mut self, done: &mut Done) {
         let name = done.run.extra.as_mut().and_then(|extra| extra.name.take());
-        let body = done.run.extra.as_ref().and_then(|extra| extra.body);
+        let body = done.run.extra.as_mut().and_then(|extra| extra.body.take());
         match (done.run.what.verb, name) {
             (Verb::Prepare, Some(name)) if self.prepared.len() < MAX_NAMES => {
                 if let Some(body) = body {

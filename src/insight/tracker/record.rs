@@ -228,8 +228,7 @@ impl Tracker {
             let mut records = insight.recorder(self.lane).lock();
             self.end_transaction(&mut records, now, true);
         }
-        self.portals.clear();
-        self.unnamed_portal = None;
+        self.forget_portals();
         self.stalled_since_us = 0;
         self.stall_us = 0;
         self.copy_since_us = 0;
@@ -237,6 +236,13 @@ impl Tracker {
         owner.slot.activity.set_thinking_us(0);
         owner.slot.activity.set_writer(0);
         owner.slot.activity.set_stalled_us(0);
+    }
+
+    /// HOT. Portals do not outlive their transaction.
+    #[inline]
+    fn forget_portals(&mut self) {
+        self.portals.clear();
+        self.unnamed_portal = None;
     }
 
     /// HOT. The whole transaction.
@@ -268,8 +274,7 @@ impl Tracker {
                 figures.repeat = outcome.repeat;
             }
         }
-        self.portals.clear();
-        self.unnamed_portal = None;
+        self.forget_portals();
         self.transaction.begin(now);
         self.last = None;
     }

@@ -1,6 +1,6 @@
 //! HOT. What was asked of a server.
 
-use super::{Extra, MAX_NAMES, Portal, Running, Tracker};
+use super::{Body, Extra, MAX_NAMES, Portal, Running, Tracker};
 use crate::insight::Insight;
 use crate::insight::figures::Parts;
 use crate::insight::labels;
@@ -37,6 +37,20 @@ fn folded(name: &[u8]) -> Box<[u8]> {
         [b'"', inner @ .., b'"'] => inner.into(),
         plain => plain.to_ascii_lowercase().into(),
     }
+}
+
+/// The body of a PREPARE: what stands behind AS.
+fn body_of(statement: &Statement, text: Text<'_>) -> Option<Box<[u8]>> {
+    let name = statement.name.as_ref()?;
+    let rest = text.get(&(name.end..statement.span.end)).trim_ascii_start();
+    let rest = match rest.first() {
+        Some(b'(') => &rest[rest.iter().position(|byte| *byte == b')')? + 1..],
+        _ => rest,
+    };
+    let rest = rest.trim_ascii_start();
+    let (word, body) = rest.split_at_checked(2)?;
+    word.eq_ignore_ascii_case(b"as")
+        .then(|| head(body.trim_ascii_start(), SAMPLE))
 }
 
 fn head(bytes: &[u8], longest: usize) -> Box<[u8]> {
@@ -104,16 +118,26 @@ impl Tracker {
         match what.verb {
             // As pg_stat_statements does: an EXECUTE is a call of the statement it names.
             Verb::Execute => {
-                if let Some(&(fingerprint, class)) = name.and_then(|name| self.prepared.get(&name))
-                {
-                    what.fingerprint = fingerprint;
-                    what.class = class;
+                if let Some(body) = name.and_then(|name| self.prepared.get_mut(&name)) {
+                    what.fingerprint = body.fingerprint;
+                    what.class = body.class;
+                    if let Some(body) = body.text.take()
+                        && is_first(&self.insight, what.fingerprint)
+                    {
+                        extra.get_or_insert_with(Box::<Extra>::default).text = Some(body);
+                    }
                 }
             }
             Verb::Prepare | Verb::Deallocate => {
                 let extra = extra.get_or_insert_with(Box::<Extra>::default);
                 extra.name = name;
-                extra.body = statement.body;
+                extra.body = statement.body.map(|(fingerprint, class)| Body {
+                    fingerprint,
+                    class,
+                    text: Some(statement)
+                        .filter(|_| !self.insight.known.has(fingerprint))
+                        .and_then(|statement| body_of(statement, text)),
+                });
             }
             _ => {}
         }
@@ -163,8 +187,7 @@ impl Tracker {
         let bound = Portal {
             what,
             text: text.filter(|text| !text.is_empty()),
-            text_hash: 0,
-            is_suspended: false,
+            has_run: false,
         };
         if portal.is_empty() {
             self.unnamed_portal = Some(bound);
@@ -190,20 +213,16 @@ impl Tracker {
             return (what.fingerprint, false);
         };
         let what = bound.what;
-        let continues = std::mem::take(&mut bound.is_suspended);
+        let continues = std::mem::replace(&mut bound.has_run, true);
         let text = bound.text.take();
         let text = text.filter(|_| is_first(&self.insight, what.fingerprint));
-        let hash = bound.text_hash;
-        let mut extra = text.map(|text| {
+        let extra = text.map(|text| {
             Box::new(Extra {
                 text: Some(text),
                 ..Extra::default()
             })
         });
-        if !portal.is_empty() {
-            extra.get_or_insert_with(Box::<Extra>::default).portal = Some(portal.into());
-        }
-        self.push(what, true, now, hash, extra);
+        self.push(what, true, now, 0, extra);
         if let Some(run) = self.running.back_mut() {
             run.continues = continues;
         }

@@ -158,6 +158,16 @@ impl Bouncer {
         self
     }
 
+    /// Our own settings, around the file that PgBouncer reads.
+    fn own_ini(&self, main: &Path) -> String {
+        let mut own = format!("%include {}\n[pgweir]\n", main.display());
+        own += &format!("http_addr = 127.0.0.1:{}\n", self.http_port);
+        for (key, value) in &self.own {
+            own += &format!("{key} = {value}\n");
+        }
+        own
+    }
+
     /// The whole userlist.txt.
     pub fn userlist(mut self, text: &str) -> Self {
         text.clone_into(&mut self.userlist);
@@ -234,12 +244,7 @@ impl Bouncer {
             None => (binary(), is_pgweir()),
         };
         if is_own {
-            let mut own = format!("%include {}\n[pgweir]\n", main.display());
-            own += &format!("http_addr = 127.0.0.1:{}\n", self.http_port);
-            for (key, value) in &self.own {
-                own += &format!("{key} = {value}\n");
-            }
-            main = self.dir.write("pgweir.ini", &own);
+            main = self.dir.write("pgweir.ini", &self.own_ini(&main));
         }
         if let Some(path) = &self.only_file {
             main = path.into();
@@ -450,6 +455,8 @@ impl Running {
         let changed = change(std::mem::replace(&mut *slot, spare));
         changed.dir.write("pgbouncer.ini", &changed.ini());
         changed.dir.write("userlist.txt", &changed.userlist);
+        let main = changed.dir.path().join("pgbouncer.ini");
+        changed.dir.write("pgweir.ini", &changed.own_ini(&main));
         *slot = changed;
     }
 
