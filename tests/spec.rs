@@ -74,6 +74,9 @@ mod metrics;
 // Whose statement an answer is: each is counted once, where it belongs.
 #[path = "spec/attribution.rs"]
 mod attribution;
+// Calls and rows are those of pg_stat_statements.
+#[path = "spec/exactness.rs"]
+mod exactness;
 // The slow log, and what pgbadger reads in it.
 #[path = "spec/slow_log.rs"]
 mod slow_log;
