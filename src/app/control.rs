@@ -69,6 +69,8 @@ impl Process {
         self.notifier.reloading();
         let result = self.try_reload();
         self.last_reload.record(result.is_ok());
+        let insight = &self.directory.shared.insight;
+        insight.alerts().reloaded(result.is_ok());
         if let Err(error) = &result {
             for line in error.to_string().lines() {
                 log::error!("{line}");

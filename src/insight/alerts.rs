@@ -157,6 +157,8 @@ pub struct Counters {
     pub evictions: u64,
     /// Checkpoints by server.
     pub checkpoints: HashMap<String, u64>,
+    /// Calls and misses of the targets, by name.
+    pub targets: HashMap<String, (u64, u64)>,
     /// How long clients waited, by database and user.
     pub waits: HashMap<(String, String), Waits>,
 }
@@ -218,9 +220,20 @@ pub struct Watch {
     runs: HashMap<(&'static str, String), Run>,
     history: VecDeque<(u64, Counters)>,
     sampled_us: u64,
+    has_reload_failed: bool,
 }
 
 impl Watch {
+    /// How the last reload went.
+    pub fn reloaded(&mut self, is_ok: bool) {
+        self.has_reload_failed = !is_ok;
+    }
+
+    /// Whether the last reload failed.
+    pub fn has_reload_failed(&self) -> bool {
+        self.has_reload_failed
+    }
+
     /// Takes a sample, unless the last one is a moment ago. Subjects that are gone are forgotten.
     pub fn sample(&mut self, readings: &[Reading], counters: Counters, now: u64) {
         if self.sampled_us != 0 && now.saturating_sub(self.sampled_us) < APART_US {

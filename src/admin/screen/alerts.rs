@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! own.rs    what we count ourselves       locks.rs  what the sidecar saw of locks
+//! postgres.rs  what it heard of each server
 //! ```
 //! Judgement and memory are `insight::alerts`. The processor is not ours to see.
 
 mod locks;
 mod own;
+mod postgres;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -53,10 +55,12 @@ pub fn tick_alerts(directory: &Directory) {
 
 fn sample(directory: &Directory) -> Vec<(Level, Reading)> {
     let now = now_us();
-    let counters = own::counters(directory);
+    let mut counters = own::counters(directory);
+    postgres::counters(directory, &mut counters);
     let mut watch = directory.shared.insight.alerts();
     let mut readings = own::readings(directory, &counters, &watch, now);
     locks::readings(directory, &mut readings);
+    postgres::readings(directory, (&counters, &watch, now), &mut readings);
     watch.sample(&readings, counters, now);
     let judged = readings
         .into_iter()

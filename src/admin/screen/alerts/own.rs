@@ -37,6 +37,10 @@ pub fn counters(directory: &Directory) -> Counters {
     }
     let totals = shared.insight.read().totals();
     counters.evictions = totals.evictions + totals.overflowed;
+    let targets = shared.insight.targets.rows().into_iter();
+    counters.targets = targets
+        .map(|(name, calls, missed)| (name.to_string(), (calls, missed)))
+        .collect();
     let waits = view::waits(shared).into_iter();
     counters.waits = waits
         .map(|row| ((row.database.to_string(), row.user.to_string()), row.counts))
@@ -58,35 +62,84 @@ pub fn readings(
     pool_wait(&sessions, counters, watch, &mut all);
     limits(directory, &mut all);
     let (before, _) = watch.before(FIVE_US, now);
-    let since = |now: u64, before: u64| now.saturating_sub(before) as f64;
-    all.push(Reading {
-        culprit: "clients turned away in 5 minutes".to_owned(),
-        next: "SHOW POOLS".to_owned(),
-        ..reading(
-            "clients_refused",
-            Limits::critical(0.0),
-            since(counters.refused, before.refused),
-        )
-    });
-    all.push(Reading {
-        culprit: "logins that PostgreSQL refused in 5 minutes".to_owned(),
-        next: "SHOW SERVERS".to_owned(),
-        ..reading(
-            "server_login_failing",
-            Limits::critical(0.0),
-            since(counters.login_failures, before.login_failures),
-        )
-    });
+    refused(counters, &before, &mut all);
     let (before, _) = watch.before(FIFTEEN_US, now);
-    let evicted = since(counters.evictions, before.evictions);
-    let share = evicted / statements_in(directory, Duration::from_secs(900)).max(1.0);
+    evictions(directory, counters, &before, &mut all);
+    targets(counters, &before, &mut all);
+    let has_failed = f64::from(u8::from(watch.has_reload_failed()));
+    all.push(Reading {
+        culprit: "the last RELOAD changed nothing: see the log".to_owned(),
+        next: "RELOAD".to_owned(),
+        ..reading("reload_failed", Limits::warning(0.0), has_failed)
+    });
+    all
+}
+
+/// Clients turned away and logins refused in five minutes.
+fn refused(counters: &Counters, before: &Counters, all: &mut Vec<Reading>) {
+    for (alert, now, before, what, next) in [
+        (
+            "clients_refused",
+            counters.refused,
+            before.refused,
+            "clients turned away in 5 minutes",
+            "SHOW POOLS",
+        ),
+        (
+            "server_login_failing",
+            counters.login_failures,
+            before.login_failures,
+            "logins that PostgreSQL refused in 5 minutes",
+            "SHOW SERVERS",
+        ),
+    ] {
+        let count = now.saturating_sub(before) as f64;
+        all.push(Reading {
+            culprit: what.to_owned(),
+            next: next.to_owned(),
+            ..reading(alert, Limits::critical(0.0), count)
+        });
+    }
+}
+
+/// Share of statements that found no row of their own, over a quarter of an hour.
+fn evictions(
+    directory: &Directory,
+    counters: &Counters,
+    before: &Counters,
+    all: &mut Vec<Reading>,
+) {
+    let evicted = counters.evictions.saturating_sub(before.evictions) as f64;
+    let ended = statements_in(directory, Duration::from_secs(900)).max(1.0);
     all.push(Reading {
         is_sampled: true,
         culprit: "share of statements without a row of their own: statement_table_size".to_owned(),
         next: "SHOW STATEMENTS".to_owned(),
-        ..reading("evictions", Limits::warning(0.01), share)
+        ..reading("evictions", Limits::warning(0.01), evicted / ended)
     });
-    all
+}
+
+/// Share of a target's calls that took longer than it allows, over a quarter of an hour.
+fn targets(counters: &Counters, before: &Counters, all: &mut Vec<Reading>) {
+    let limits = Limits::warning(0.05);
+    for (name, (calls, missed)) in &counters.targets {
+        let (calls_before, missed_before) = before.targets.get(name).copied().unwrap_or_default();
+        let calls = calls.saturating_sub(calls_before);
+        let missed = missed.saturating_sub(missed_before);
+        all.push(Reading {
+            subject: name.clone(),
+            is_sampled: true,
+            culprit: format!("{name}: {missed} of {calls} calls took longer than its target"),
+            next: "SHOW STATEMENTS LAST 15m ORDER BY max_ms DESC".to_owned(),
+            ..reading("target_missed", limits, missed as f64 / calls.max(1) as f64)
+        });
+    }
+    if counters.targets.is_empty() {
+        all.push(Reading {
+            culprit: "targets_file names none".to_owned(),
+            ..reading("target_missed", limits, 0.0)
+        });
+    }
 }
 
 fn statements_in(directory: &Directory, window: Duration) -> f64 {
