@@ -123,7 +123,7 @@ fn signed(text: &[u8], at: usize) -> Option<(Constant, usize)> {
 
 /// NULL, TRUE, FALSE, a string with a prefix, or a type in front of a string.
 fn word(text: &[u8], at: usize, rules: Rules) -> Option<(Constant, usize)> {
-    if let Some(prefixed) = scan::prefixed(text, at) {
+    if let Some(prefixed) = scan::prefixed(text, at, rules.backslash_quotes) {
         if prefixed.is_name {
             return None;
         }

@@ -277,8 +277,9 @@ pub struct Prefixed {
     pub is_name: bool,
 }
 
-/// The prefixed literal that a name of one letter at `at` begins, if it does.
-pub fn prefixed(text: &[u8], at: usize) -> Option<Prefixed> {
+/// The prefixed literal that a name of one letter at `at` begins, if it does; `escapes` says what
+/// holds for plain quotes.
+pub fn prefixed(text: &[u8], at: usize, escapes: bool) -> Option<Prefixed> {
     let found = |quote, escapes, is_name| {
         Some(Prefixed {
             quote,
@@ -289,7 +290,8 @@ pub fn prefixed(text: &[u8], at: usize) -> Option<Prefixed> {
     let letter = text.get(at)? | 0x20;
     match (letter, *text.get(at + 1)?) {
         (b'e', b'\'') => found(at + 1, true, false),
-        (b'b' | b'x' | b'n', b'\'') => found(at + 1, false, false),
+        (b'n', b'\'') => found(at + 1, escapes, false),
+        (b'b' | b'x', b'\'') => found(at + 1, false, false),
         (b'u', b'&') => match text.get(at + 2)? {
             b'\'' => found(at + 2, false, false),
             b'"' => found(at + 2, false, true),
@@ -304,7 +306,7 @@ pub fn token(text: &[u8], at: usize, escapes: bool) -> Option<usize> {
     match class_at(text, at)? {
         Byte::Quote => string(text, at, escapes),
         Byte::DoubleQuote => quoted_name(text, at),
-        Byte::Name => match prefixed(text, at) {
+        Byte::Name => match prefixed(text, at, escapes) {
             Some(found) if found.is_name => quoted_name(text, found.quote),
             Some(found) => string(text, found.quote, found.escapes),
             None => Some(name(text, at)),

@@ -245,7 +245,10 @@ impl Splitter {
         let word = self.word.get(..self.word_length).unwrap_or_default();
         let prefix = match (word, b) {
             (b"e", b'\'') => Some(State::Quote { escapes: true }),
-            (b"b" | b"x" | b"n" | b"u&", b'\'') => Some(State::Quote { escapes: false }),
+            (b"n", b'\'') => Some(State::Quote {
+                escapes: self.backslash,
+            }),
+            (b"b" | b"x", b'\'') => Some(State::Quote { escapes: false }),
             (b"u", b'&') => Some(State::Ampersand),
             _ => None,
         };

@@ -20,7 +20,7 @@ impl<S: Sink> Lexer<'_, S> {
             length = 9;
         }
         if length == 1
-            && let Some(prefixed) = scan::prefixed(self.text, start)
+            && let Some(prefixed) = scan::prefixed(self.text, start, self.rules.backslash_quotes)
         {
             return self.prefixed(prefixed);
         }

@@ -91,6 +91,10 @@ fn backslashes_count_where_the_session_says_so() {
         ..default()
     };
     shows(rules, &[("select 'a\\'b', 1", "select $1, $2")]);
+    shows(
+        rules,
+        &[("select n'a\\'b', 1, b'1\\'", "select $1, $2, $3")],
+    );
     assert!(single(b"select 'a\\'", rules).is_unterminated);
     assert!(!single(b"select 'a\\'", default()).is_unterminated);
 }

@@ -219,7 +219,7 @@ pub fn control(dice: &mut Dice) -> String {
         dice.next() as u32,
         dice.below(4095)
     );
-    match dice.below(8) {
+    match dice.below(13) {
         0 => "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE".into(),
         1 => "COMMIT".into(),
         2 => "ROLLBACK".into(),
@@ -229,7 +229,15 @@ pub fn control(dice: &mut Dice) -> String {
             1000 + dice.below(60_000)
         ),
         6 => format!("SET SESSION lock_timeout = '{}s'", 1 + dice.below(60)),
-        _ => "SET TRANSACTION READ WRITE".into(),
+        7 => "SET TRANSACTION READ WRITE".into(),
+        8 => "LISTEN imbus".into(),
+        9 => "RESET statement_timeout".into(),
+        10 => format!(
+            "SET search_path TO {}",
+            dice.pick(&["public", "\"$user\", public"])
+        ),
+        11 => "SET lock_timeout TO DEFAULT".into(),
+        _ => "END".into(),
     }
 }
 
