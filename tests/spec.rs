@@ -77,6 +77,9 @@ mod attribution;
 // Calls and rows are those of pg_stat_statements.
 #[path = "spec/exactness.rs"]
 mod exactness;
+// Statements in /metrics: sums, targets, flags, bounds.
+#[path = "spec/metrics_insight.rs"]
+mod metrics_insight;
 // The slow log, and what pgbadger reads in it.
 #[path = "spec/slow_log.rs"]
 mod slow_log;

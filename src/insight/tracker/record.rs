@@ -109,9 +109,6 @@ impl Tracker {
         let is_slow = done.run.parts.server >= self.insight.slow_us() && can_be_slow(class);
         figures.slow += u64::from(is_slow);
         self.add_to_pool(records, done);
-        self.insight
-            .targets
-            .count(fingerprint, done.run.parts.server);
         if is_slow {
             records.push_slow(self.slow(fingerprint, done, now, owner));
         }
