@@ -50,6 +50,9 @@ mod screens;
 // What they say of statements and transactions.
 #[path = "spec/screens_figures.rs"]
 mod screens_figures;
+// What they say of a pile-up of locks, and how it is ended.
+#[path = "spec/screens_locks.rs"]
+mod screens_locks;
 // The process from outside: signals, command line, pidfile, log lines.
 #[path = "spec/signals.rs"]
 mod signals;

@@ -62,7 +62,10 @@ fn of_root(
 ) -> Reading {
     let proxied = picture.proxied(&directory.shared.registry);
     let client = proxied.get(&root.pid).and_then(|ours| ours.client.clone());
-    let state = root.state.as_deref().unwrap_or("in an unknown state");
+    let state = match root.state.as_deref() {
+        Some("idle in transaction") => "idle in tx",
+        other => other.unwrap_or("in an unknown state"),
+    };
     let age = root.state_age_s.unwrap_or_default();
     let (who, next) = match client {
         Some(client) => {
