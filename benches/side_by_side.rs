@@ -1,9 +1,10 @@
 //! pgweir beside PgBouncer: same machine, same PostgreSQL, same settings, runs that alternate.
 //!
 //! `cargo bench --bench side_by_side -- [--quick] [--only NAME,..] [--rounds N] [--seconds N]
-//! [--pgweir PATH] [--pgbouncer PATH] [--trust] [--lanes 1,all] [--list]`
+//! [--pgweir PATH] [--pgbouncer PATH] [--trust] [--lanes 1,all] [--insight] [--list]`
 //!
-//! Prints one Markdown table of ratios pgweir : PgBouncer (median, and the range over the rounds).
+//! Prints one Markdown table of ratios pgweir : PgBouncer (median, and the range over the rounds);
+//! with `--insight`, of pgweir with insight on : off.
 //! CPU is what the kernel accounts to the processes, divided by the transactions pgbench counted
 //! between the same two moments; logins are over by then, except where they are what is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -32,6 +33,7 @@ pub struct Options {
     pub pgbouncer: Option<PathBuf>,
     pub lanes: Vec<String>,
     pub trust: bool,
+    pub insight: bool,
     pub idle_clients: usize,
     pub syscalls: bool,
 }
@@ -45,6 +47,7 @@ fn options() -> Option<Options> {
         pgbouncer: None,
         lanes: vec!["1".into(), "all".into()],
         trust: false,
+        insight: false,
         idle_clients: 2000,
         syscalls: true,
     };
@@ -65,6 +68,7 @@ fn options() -> Option<Options> {
             "--pgbouncer" => all.pgbouncer = Some(value().into()),
             "--lanes" => all.lanes = value().split(',').map(str::to_owned).collect(),
             "--trust" => all.trust = true,
+            "--insight" => all.insight = true,
             "--list" => {
                 for workload in workload::all() {
                     println!("{:12} {}", workload.name, workload.title);
@@ -83,15 +87,27 @@ pub struct Contender {
     binary: PathBuf,
     own: bool,
     lanes: Option<String>,
+    insight: Option<u8>,
 }
 
 fn contenders(options: &Options) -> Vec<Contender> {
+    if options.insight {
+        let pgweir = |insight: u8| Contender {
+            name: format!("pgweir, lanes = 1, insight = {insight}"),
+            binary: options.pgweir.clone(),
+            own: true,
+            lanes: Some("1".to_owned()),
+            insight: Some(insight),
+        };
+        return vec![pgweir(0), pgweir(1)];
+    }
     let pgbouncer = options.pgbouncer.clone().unwrap_or_else(newest_pgbouncer);
     let mut all = vec![Contender {
         name: measure::first_line(Command::new(&pgbouncer).arg("-V")),
         binary: pgbouncer,
         own: false,
         lanes: None,
+        insight: None,
     }];
     let version = measure::first_line(Command::new(&options.pgweir).arg("-V"));
     let own = version.contains("pgweir") || !version.starts_with("PgBouncer");
@@ -105,6 +121,7 @@ fn contenders(options: &Options) -> Vec<Contender> {
             binary: options.pgweir.clone(),
             own,
             lanes: (lanes != "all").then(|| lanes.clone()),
+            insight: None,
         });
     }
     all
@@ -143,6 +160,9 @@ impl Contender {
             .open_files(8192);
         if let Some(lanes) = &self.lanes {
             bouncer = bouncer.own("lanes", lanes);
+        }
+        if let Some(insight) = self.insight {
+            bouncer = bouncer.own("insight", insight);
         }
         if let Some(authority) = tls {
             let (cert, key) = authority.sign("localhost");

@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-/// One workload: for each contender the samples of all rounds; the first contender is PgBouncer.
+/// One workload: for each contender the samples of all rounds; the first is what the others are
+/// compared with.
 pub struct Row {
     pub title: String,
     pub idle: bool,
@@ -46,7 +47,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// Round by round against PgBouncer: neighbours in time saw the same machine.
+/// Round by round against the first: neighbours in time saw the same machine.
 fn ratio(row: &Row, who: usize, value: impl Fn(&Sample) -> f64) -> String {
     let pairs = row.samples[who].iter().zip(&row.samples[0]);
     let ratios: Vec<f64> = pairs
@@ -91,7 +92,10 @@ pub fn line(row: &Row) -> String {
 
 /// The Markdown table.
 pub fn table(contenders: &[Contender], rows: &[Row]) -> String {
-    let mut out = String::from("| workload | PgBouncer: CPU µs per transaction (user + system) |");
+    let mut out = format!(
+        "| workload | {}: CPU µs per transaction (user + system) |",
+        contenders[0].name
+    );
     for contender in &contenders[1..] {
         let _ = write!(out, " {}: CPU µs | ratio |", contender.name);
     }
