@@ -24,7 +24,7 @@ pub type AppId = u32;
 /// `commit`, which lie inside `server`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// Waiting for a server, until it matched the client's parameters.
+    /// Waiting for a server.
     pub wait: u64,
     /// From the request's last byte to the reply's last, without the client's stalls.
     pub server: u64,

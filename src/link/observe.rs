@@ -372,13 +372,6 @@ impl Link<'_> {
         now
     }
 
-    /// Our SET is answered: the client's first statement runs from now on.
-    pub(super) fn server_matches(&mut self) {
-        if self.server.tracker.is_on() {
-            self.server.tracker.made_to_match(now_us());
-        }
-    }
-
     /// HOT. Everything that was read has been told.
     #[inline]
     pub(super) fn observe_arrival(&mut self) {

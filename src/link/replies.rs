@@ -198,7 +198,6 @@ impl Link<'_> {
             return Err(End::Fatal(ClientError::invalid_server_parameter()));
         }
         self.client.params = Arc::clone(&self.server.params);
-        self.server_matches();
         self.show_link();
         Ok(())
     }

@@ -281,16 +281,6 @@ impl Tracker {
         }
     }
 
-    /// The server runs our SET before the client's first statement: that is waiting, not work.
-    pub fn made_to_match(&mut self, now: u64) {
-        let late = now.saturating_sub(self.free_since_us);
-        self.free_since_us = now;
-        match self.running.front_mut() {
-            Some(run) => run.parts.wait += late,
-            None => self.wait_us += late,
-        }
-    }
-
     /// The client is silent since its last answer; it asks again now.
     #[inline]
     pub fn thought(&mut self, us: u64, now: u64) {

@@ -5,6 +5,10 @@
 //! to the one statement that ended in between; where there were several, to the only one that is not
 //! transaction control; where all are the same statement, in equal parts; else to a group of its
 //! own, composed of them. All but the first case are marked as shared.
+//!
+//! A SET of ours that goes ahead of a client's first statement is part of that statement's time (30
+//! to 50 µs): when its answer was read is not when the server had done it, and a server's time must
+//! never be told too short.
 
 use super::{Done, Tracker};
 use crate::insight::figures::{Parts, SUCCESS};
