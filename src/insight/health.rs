@@ -261,6 +261,14 @@ impl Board {
         });
     }
 
+    /// The server cannot be asked: nothing its custom queries said is true any more.
+    pub fn drop_answers(&self, server: &str) {
+        self.answers.rcu(|before| {
+            let others = before.iter().filter(|answer| &*answer.server != server);
+            others.cloned().collect::<Vec<_>>()
+        });
+    }
+
     /// Forgets servers and queries that the configuration has lost.
     pub fn retain(&self, server: impl Fn(&str) -> bool, query: impl Fn(&str) -> bool) {
         self.servers.rcu(|before| {

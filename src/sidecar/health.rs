@@ -76,6 +76,15 @@ SELECT d.datname,
 FROM pg_database d LEFT JOIN pg_stat_activity a ON a.datid = d.oid
 WHERE NOT d.datistemplate GROUP BY 1 LIMIT 100";
 
+/// What others have to know of the answers.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Databases one can connect to.
+    pub databases: Vec<String>,
+    /// Sessions that wait for a lock, also those that did not come through us.
+    pub locks_waiting: Option<u64>,
+}
+
 /// Asks them, and remembers what the next asking needs.
 pub struct Questions {
     shared: Arc<Shared>,
@@ -104,9 +113,8 @@ impl Questions {
         self.version = version;
     }
 
-    /// All questions; publishes the answers. Gives the databases one can connect to. An error means
-    /// that the connection is lost.
-    pub async fn ask(&mut self, session: &Session, may_see: bool) -> Result<Vec<String>, AskError> {
+    /// All questions; publishes the answers. An error means that the connection is lost.
+    pub async fn ask(&mut self, session: &Session, may_see: bool) -> Result<Findings, AskError> {
         let databases = self.rows(session, "databases", DATABASES).await?;
         let sizes = self.rows(session, "sizes", SIZES).await?;
         let checkpoints = match self.version {
@@ -140,12 +148,17 @@ impl Questions {
                 .map(|health| health.tables.clone())
                 .unwrap_or_default(),
         };
+        let locks_waiting = health.locks_waiting.known();
+        let locks_waiting = locks_waiting.map(|counts| counts.values().sum());
         self.shared.insight.health.publish(health);
         let open = databases.known().into_iter().flatten();
         let open = open.filter(|row| number(row, "is_open") == Some(1));
         let mut names: Vec<String> = open.filter_map(name_of).collect();
         names.sort();
-        Ok(names)
+        Ok(Findings {
+            databases: names,
+            locks_waiting,
+        })
     }
 
     /// One question; a refusal is a reason, a lost connection an error.

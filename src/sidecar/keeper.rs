@@ -41,6 +41,8 @@ pub struct Keeper {
     /// The last complaint in the log, so that it stands there once.
     complaint: Option<String>,
     may_see: bool,
+    /// Somebody waits who did not come through us.
+    must_look: bool,
     /// The sessions of the last picture, to see a change.
     last: Vec<LockedSession>,
 }
@@ -63,6 +65,7 @@ impl Keeper {
             retry: FIRST_RETRY,
             complaint: None,
             may_see: false,
+            must_look: false,
             last: Vec::new(),
         }
     }
@@ -92,7 +95,13 @@ impl Keeper {
             let now = Instant::now();
             let asked = if next_health <= now {
                 next_health = now + HEALTH_EVERY;
-                self.health(session).await
+                let asked = self.health(session).await;
+                asked.map(|is_blocked| {
+                    if is_blocked && self.last.is_empty() {
+                        self.must_look = true;
+                        next_look = Some(now);
+                    }
+                })
             } else if next_look.is_some_and(|at| at <= now) {
                 let looked = self.look(session, &mut cadence).await;
                 looked.map(|pause| next_look = pause.map(|pause| Instant::now() + pause))
@@ -131,7 +140,7 @@ impl Keeper {
         cadence: &mut Cadence,
     ) -> Result<Option<Duration>, AskError> {
         let is_old = self.wanted.borrow().is_old;
-        if !is_old && self.last.is_empty() {
+        if !is_old && self.last.is_empty() && !std::mem::take(&mut self.must_look) {
             cadence.rest();
             return Ok(None);
         }
@@ -203,16 +212,22 @@ impl Keeper {
         until
     }
 
-    /// Asks about health; also whether the role may see others at all.
-    async fn health(&mut self, session: &Session) -> Result<(), AskError> {
+    /// Asks about health; also whether the role may see others at all. True when somebody waits for
+    /// a lock; when nobody does, the empty picture is as fresh as this answer.
+    async fn health(&mut self, session: &Session) -> Result<bool, AskError> {
         self.check_privilege(session).await?;
-        let databases = self.questions.ask(session, self.may_see).await?;
+        let asked_us = now_us();
+        let found = self.questions.ask(session, self.may_see).await?;
+        if found.locks_waiting == Some(0) && self.last.is_empty() {
+            self.publish(session, asked_us, LockState::Known(Vec::new()));
+        }
+        let databases = found.databases;
         self.list.send_if_modified(|before| {
             let is_news = *before != databases;
             *before = databases;
             is_news
         });
-        Ok(())
+        Ok(found.locks_waiting > Some(0))
     }
 
     async fn check_privilege(&mut self, session: &Session) -> Result<(), AskError> {
@@ -251,6 +266,7 @@ impl Keeper {
         let reason = format!("sidecar: {text}");
         publish_unknown(&self.shared, &self.plan.server, &reason);
         report::forget(&insight.blocking, &self.plan.server);
+        insight.health.drop_answers(&self.plan.server);
         self.last.clear();
         self.may_see = false;
         self.complain(text);

@@ -266,3 +266,37 @@ fn a_prepared_transaction_is_a_root_without_a_process() {
     owner.ok("rollback prepared 'forgotten'");
     client.until_ready();
 }
+
+#[test]
+fn strangers_who_block_each_other_are_found_by_the_round_of_health() {
+    only_pgweir!();
+    let pg = cluster();
+    let pooler = watched(&pg);
+    let direct = |name: &str| {
+        let mut session = Login::new(pg.port).user("app").database("app").connect();
+        session.ok(&format!("set application_name = '{name}'"));
+        session
+    };
+    let mut holder = direct("holder");
+    holder.ok("begin");
+    holder.ok("lock table stock_quant");
+    let mut waiter = direct("waiter");
+    stuck(&mut waiter, "select 1 from stock_quant");
+    assert_soon!(
+        blocked(&pooler, "holder", "behind") == "1",
+        "seen without a client of ours: {}",
+        pooler.log()
+    );
+    assert!(blocked(&pooler, "holder", "tree").contains("(direct)"));
+    assert_soon!(
+        pooler.logged("not through pgweir") == 1,
+        "told: {}",
+        pooler.log()
+    );
+    holder.ok("rollback");
+    waiter.until_ready();
+    assert_soon!(
+        pooler.show("show blocked").rows.is_empty(),
+        "nobody is blocked"
+    );
+}
