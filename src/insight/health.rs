@@ -72,8 +72,8 @@ pub struct DatabaseHealth {
     pub deadlocks: u64,
     /// On disk; `None` without the right to connect to it.
     pub size_bytes: Option<u64>,
-    /// Share of blocks found, 0 to 1, between the last two readings; `None` when there were fewer
-    /// than 10,000, which says nothing.
+    /// Share of the last 10,000 blocks or more that were found, 0 to 1; `None` when there were fewer
+    /// within ten minutes, which says nothing.
     pub hit_ratio: Option<f64>,
     /// Age of the oldest transaction id it keeps.
     pub xid_age: u64,

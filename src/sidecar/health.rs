@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::SimpleQueryRow;
 
@@ -21,6 +21,8 @@ use crate::stats::clock::now_us;
 
 /// Below so many blocks between two readings a hit ratio says nothing.
 const MIN_BLOCKS: u64 = 10_000;
+/// After so long without them, the last ratio is history.
+const LONGEST_SPAN: Duration = Duration::from_secs(600);
 
 /// PostgreSQL 17 moved the checkpoint counters to a view of their own.
 const CHECKPOINTER_VIEW: u32 = 170_000;
@@ -90,8 +92,8 @@ pub struct Questions {
     shared: Arc<Shared>,
     plan: Arc<Plan>,
     version: u32,
-    /// Blocks hit and read by database, as of the last reading.
-    blocks: HashMap<String, (u64, u64)>,
+    /// By database.
+    blocks: HashMap<String, Blocks>,
     /// What the log has been told of each question.
     told: HashMap<&'static str, String>,
 }
@@ -203,17 +205,22 @@ impl Questions {
             .filter_map(|row| Some((name_of(row)?, number(row, "bytes")?)))
             .collect();
         map(rows, |rows| {
-            let before = std::mem::take(&mut self.blocks);
+            let mut before = std::mem::take(&mut self.blocks);
             let databases = rows.iter().filter_map(|row| {
                 let name = name_of(row)?;
-                let blocks = (number(row, "blks_hit")?, number(row, "blks_read")?);
+                let counts = (number(row, "blks_hit")?, number(row, "blks_read")?);
+                let blocks = match before.remove(&name) {
+                    Some(before) => before.after(counts),
+                    None => Blocks::since(counts),
+                };
+                let hit_ratio = blocks.ratio;
                 self.blocks.insert(name.clone(), blocks);
                 Some(DatabaseHealth {
-                    blocks_hit: blocks.0,
-                    blocks_read: blocks.1,
+                    blocks_hit: counts.0,
+                    blocks_read: counts.1,
                     deadlocks: number(row, "deadlocks")?,
                     size_bytes: sizes.get(&name).copied(),
-                    hit_ratio: before.get(&name).and_then(|before| ratio(*before, blocks)),
+                    hit_ratio,
                     xid_age: number(row, "xid_age")?,
                     name,
                 })
@@ -233,6 +240,33 @@ fn map<T>(rows: &Fact<Vec<SimpleQueryRow>>, value: impl FnOnce(&[SimpleQueryRow]
 
 fn name_of(row: &SimpleQueryRow) -> Option<String> {
     row.get("datname").map(str::to_owned)
+}
+
+/// Blocks hit and read of one database, compared over as long as it takes to say something.
+struct Blocks {
+    since: Instant,
+    counts: (u64, u64),
+    ratio: Option<f64>,
+}
+
+impl Blocks {
+    fn since(counts: (u64, u64)) -> Self {
+        Self {
+            since: Instant::now(),
+            counts,
+            ratio: None,
+        }
+    }
+
+    fn after(self, now: (u64, u64)) -> Self {
+        match ratio(self.counts, now) {
+            None if self.since.elapsed() < LONGEST_SPAN => self,
+            ratio => Self {
+                ratio,
+                ..Self::since(now)
+            },
+        }
+    }
 }
 
 /// Share of hits between two readings; a reset in between gives none.

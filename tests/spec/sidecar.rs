@@ -102,6 +102,14 @@ fn health_of_the_server_is_in_the_metrics() {
         pooler.http("/metrics")
     );
     assert_eq!(pooler.logged("WARNING sidecar"), 0, "{}", pooler.log());
+    // The console judges the same figures.
+    let state = |alert: &str| {
+        let alerts = pooler.show("show alerts limit 100");
+        alerts.cell("state", |row| row.get("alert") == alert)
+    };
+    assert_eq!(state("dead_rows").as_deref(), Some("WARNING"));
+    assert_eq!(state("sidecar_blind").as_deref(), Some("OK"));
+    assert_eq!(state("pg_connections").as_deref(), Some("OK"));
 }
 
 #[test]
