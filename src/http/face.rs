@@ -54,6 +54,7 @@ impl Face {
             events: shared.events.snapshot(),
             asked: Asked::of(&shared.insight),
             reload: self.reload.row(),
+            ages: super::ages::read(shared),
             insight: shared.insight.read().export(),
             series_limit: live.config.own.metrics_series_limit as usize,
             series_dropped: self.series_dropped.load(Relaxed),

@@ -12,8 +12,10 @@
 //! exporter.rs   pgbouncer_*             own.rs       pgweir_*
 //! process.rs    process_*               insight.rs   pgweir_* of statements
 //! sidecar.rs    what PostgreSQL was asked
+//! ages.rs       pgweir_oldest_*
 //! ```
 
+mod ages;
 mod exporter;
 mod face;
 mod insight;
@@ -41,6 +43,7 @@ pub fn render(snapshot: &Snapshot) -> (String, usize) {
     exporter::write(&mut text, snapshot);
     own::write(&mut text, snapshot);
     sidecar::write(&mut text, &snapshot.asked);
+    ages::write(&mut text, &snapshot.ages);
     insight::write(&mut text, &snapshot.insight);
     // Last: the operator's own series push out nobody else's.
     sidecar::write_custom(&mut text, &snapshot.asked);

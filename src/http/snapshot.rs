@@ -2,11 +2,13 @@
 //!
 //! Owns no truth, copies it. Whoever fills it must not visit a lane.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::sidecar::Asked;
+use super::ages::Ages;
 use crate::insight::export::Export;
 use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
@@ -39,6 +41,8 @@ pub struct Snapshot {
     pub asked: Asked,
     /// How the last reload went.
     pub reload: ReloadRow,
+    /// The oldest of everything, by database.
+    pub ages: BTreeMap<Arc<str>, Ages>,
     /// Statements and transactions.
     pub insight: Export,
     /// The setting metrics_series_limit.

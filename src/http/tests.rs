@@ -54,6 +54,15 @@ fn insight() -> Export {
     }
 }
 
+fn ages() -> ages::Ages {
+    ages::Ages {
+        statement: 1_500_000,
+        transaction: 2_000_000,
+        idle_in_transaction: 300_000_000,
+        queued: 0,
+    }
+}
+
 fn snapshot() -> Snapshot {
     let event = |event, label: &str| (event, "dairy".to_owned(), label.to_owned(), 3);
     let mut totals = Totals::default();
@@ -108,6 +117,7 @@ fn snapshot() -> Snapshot {
         ],
         asked: crate::http::sidecar::Asked::default(),
         reload: Reload::default().row(),
+        ages: [("dairy".into(), ages())].into(),
         insight: insight(),
         series_limit: 5000,
         series_dropped: 2,
@@ -177,6 +187,10 @@ pgweir_server_connections_opened_total counter
 pgweir_server_connections_closed_total counter
 pgweir_server_login_failures_total counter
 pgweir_reserve_connections_total counter
+pgweir_oldest_statement_seconds gauge
+pgweir_oldest_transaction_seconds gauge
+pgweir_oldest_idle_in_transaction_seconds gauge
+pgweir_oldest_queued_seconds gauge
 pgweir_statement_groups gauge
 pgweir_statement_groups_limit gauge
 pgweir_statement_evictions_total counter
@@ -230,6 +244,8 @@ fn samples_carry_the_exporters_labels_and_units() {
         "pgweir_pool_wait_seconds_bucket{database=\"dairy\",user=\"odoo\",le=\"120\"} 5",
         "pgweir_pool_wait_seconds_count{database=\"dairy\",user=\"odoo\"} 6",
         "pgweir_lane_cpu_seconds_total{lane=\"0\"} 1.25",
+        "pgweir_oldest_statement_seconds{database=\"dairy\"} 1.5",
+        "pgweir_oldest_idle_in_transaction_seconds{database=\"dairy\"} 300",
         "pgweir_client_logins_total{database=\"dairy\",result=\"ok\"} 3",
         "pgweir_server_connections_opened_total{database=\"dairy\"} 3",
         "pgweir_server_login_failures_total{database=\"dairy\",sqlstate=\"28P01\"} 3",

@@ -154,3 +154,40 @@ fn a_taken_http_port_does_not_stop_pooling() {
     assert_eq!(second.client().one("select 1"), "1");
     assert_soon!(second.logged("WARNING") > 0, "and says so");
 }
+
+#[test]
+fn the_oldest_statement_idleness_and_queueing_are_known_by_database() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).pool_size(2).start();
+    let label = format!("database=\"{database}\"");
+    let oldest = |what: &str| {
+        value(
+            &bouncer,
+            &format!("pgweir_oldest_{what}_seconds"),
+            &[&label],
+        )
+    };
+    let mut idle = bouncer.client_of(&database);
+    let mut busy = bouncer.client_of(&database);
+    let mut queued = bouncer.client_of(&database);
+    for what in ["statement", "transaction", "idle_in_transaction", "queued"] {
+        assert_eq!(oldest(what), Some(0.0), "{what}: nothing goes on");
+    }
+    idle.ok("begin");
+    busy.put(&query("select pg_sleep(60)"));
+    assert_soon!(oldest("statement") > Some(0.05), "a statement runs");
+    queued.put(&query("select 1"));
+    assert_soon!(oldest("queued") > Some(0.05), "one is queued");
+    assert_soon!(oldest("idle_in_transaction") > Some(0.05), "one idles");
+    assert!(oldest("transaction") >= oldest("idle_in_transaction"));
+    idle.ok("commit");
+    queued.until_ready();
+    assert_soon!(
+        oldest("queued") == Some(0.0) && oldest("idle_in_transaction") == Some(0.0),
+        "over: {}",
+        bouncer.http("/metrics")
+    );
+    assert!(oldest("statement") > Some(0.0), "this one still runs");
+}
