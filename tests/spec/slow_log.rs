@@ -1,7 +1,8 @@
 //! The slow log, and what pgbadger reads in it (ours; PgBouncer has none).
 
 use crate::support::programs::{find, json_leaves};
-use crate::support::{Workdir, output_of};
+use crate::support::{Bouncer, Pg, Workdir, output_of};
+use crate::{assert_soon, only_pgweir};
 use pgweir::config::SlowLogFormat;
 use pgweir::daemon::log::{SlowLine, SlowLog, SlowLogConfig, SlowParts};
 use std::collections::BTreeMap;
@@ -161,4 +162,69 @@ fn pgbadger_reads_the_json_form_too() {
     // pgbadger 12 cuts an IPv6 address at its first colon in this format.
     let addresses = [("10.0.3.7", "10.0.3.7"), ("[local]", "")];
     assert_same_figures(&report(&dir, &log, &["-f", "jsonlog"]), &addresses);
+}
+
+#[test]
+fn pgbadger_and_show_slow_agree_about_real_statements() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let databases = [pg.database(), pg.database()];
+    let dir = Workdir::new("slow");
+    let log = dir.write("slow.log", "");
+    let bouncer = Bouncer::new(pg)
+        .own("slow_statement_ms", 50)
+        .own("slow_log_file", log.display())
+        .start();
+    for (database, user, times) in [
+        (&databases[0], "app", 3),
+        (&databases[0], "other", 1),
+        (&databases[1], "app", 2),
+    ] {
+        let mut client = bouncer.login().user(user).database(database).connect();
+        client.ok("set application_name = 'odoo-7'");
+        for _ in 0..times {
+            client.ok("select pg_sleep(0.1),\n  'secret', $$it's me$$");
+            client.one("select 1");
+        }
+    }
+    let slow = || bouncer.show("show slow limit 100");
+    assert_soon!(slow().rows.len() == 6, "six slow ones: {:?}", slow().rows);
+    let text = || std::fs::read_to_string(&log).unwrap();
+    assert_soon!(
+        text().matches("statement: ").count() == 6,
+        "six in the file: {}",
+        text()
+    );
+    assert!(
+        !text().contains("secret") && !text().contains('$'),
+        "{}",
+        text()
+    );
+    let report = report(&dir, &log, &["-f", "stderr", "-p", &format!("{PREFIX} ")]);
+    assert_eq!(report["overall_stat/queries_number"], "6");
+    let shown = slow();
+    let sum: f64 = shown
+        .table()
+        .map(|row| row.get("server_ms").parse::<f64>().unwrap())
+        .sum();
+    let of = |kind: &str, name: &str, leaf: &str| -> f64 {
+        report[&format!("{kind}/postgres/{name}/{leaf}")]
+            .parse()
+            .unwrap()
+    };
+    assert_eq!(of("database_info", &databases[0], "count"), 4.0);
+    assert_eq!(of("database_info", &databases[1], "count"), 2.0);
+    assert_eq!(of("user_info", "app", "count"), 5.0);
+    assert_eq!(of("user_info", "other", "count"), 1.0);
+    assert_eq!(of("host_info", "127.0.0.1", "count"), 6.0);
+    assert_eq!(of("application_info", "odoo-7", "count"), 6.0);
+    let total: f64 = databases
+        .iter()
+        .map(|database| of("database_info", database, "duration"))
+        .sum();
+    // SHOW SLOW rounds to whole milliseconds.
+    assert!(
+        (total - sum).abs() <= 6.0,
+        "{total} in pgbadger, {sum} in SHOW SLOW"
+    );
 }
