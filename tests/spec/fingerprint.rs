@@ -13,8 +13,8 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::support::Pg;
 use crate::support::shapes::{self, Dice};
+use crate::support::{Pg, output_of, tools};
 use pgweir::sql::{self, Class, Grouping, Rules};
 
 const TRUTH: &str = "
@@ -220,6 +220,74 @@ fn grouping_agrees_with_postgresql_16() {
     let sample = run_all(&pg, odoo_day());
     assert!(sample.len() > 10_000, "{}", sample.len());
     at_least(&grouped(&sample, Grouping::Strict(16), false), 0.99, 0.98);
+}
+
+/// What pgbench says in one mode: statements with the server's group of each.
+fn pgbench(pg: &Pg, mode: &str) -> Vec<(String, i64)> {
+    let log = pg.data().join("log/truth.json");
+    let before = fs::read_to_string(&log).unwrap_or_default().len();
+    for script in ["tpcb-like", "simple-update", "select-only"] {
+        let mut command = Command::new(tools().client.join("pgbench"));
+        command.args([
+            "-n",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-p",
+            &pg.port.to_string(),
+        ]);
+        command.args(["-t", "20", "-M", mode, "-b", script, "app"]);
+        let (status, _, error) = output_of(&mut command);
+        assert!(status.success(), "{error}");
+    }
+    let mark = format!("the end of {mode}");
+    pg.admin().ok(&format!("SELECT '{mark}'"));
+    let read = || {
+        fs::read_to_string(&log)
+            .unwrap_or_default()
+            .split_off(before)
+    };
+    crate::assert_soon!(read().contains(&mark), "the log is written");
+    let told = |line: &str| {
+        let (_, said) = line.split_once("\"message\":\"duration: ")?;
+        let (said, rest) = said.split_once('"')?;
+        let (how, text) = said.split_once(" ms  ")?.1.split_once(": ")?;
+        let is_run = how == "statement" || how.starts_with("execute ");
+        let (_, id) = rest.split_once("\"query_id\":")?;
+        let id = id.split(['}', ',']).next()?.parse().ok()?;
+        (is_run && !text.contains(&mark)).then(|| (text.to_owned(), id))
+    };
+    read().lines().filter_map(told).collect()
+}
+
+#[test]
+fn pgbench_is_grouped_exactly_as_postgresql_does() {
+    let pg = Pg::version(18, TRUTH);
+    let mut init = Command::new(tools().client.join("pgbench"));
+    init.args([
+        "-i",
+        "-q",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres",
+        "-p",
+        &pg.port.to_string(),
+        "app",
+    ]);
+    let (status, _, error) = output_of(&mut init);
+    assert!(status.success(), "{error}");
+    for mode in ["simple", "extended", "prepared"] {
+        let sample = pgbench(&pg, mode);
+        assert!(sample.len() > 200, "{mode}: {}", sample.len());
+        for utility in [false, true] {
+            let found = grouped(&sample, Grouping::Default, utility);
+            // All but equal: the entropies are sums of rounded logarithms.
+            at_least(&found, 1.0 - 1e-9, 1.0 - 1e-9);
+            assert_eq!(found.ours, found.theirs);
+        }
+    }
 }
 
 fn fingerprints(arguments: &[&str], input: &[u8]) -> (bool, String, String) {

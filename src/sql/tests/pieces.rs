@@ -88,6 +88,22 @@ fn check(sql: &[u8], dice: &mut Dice) {
     tags(sql);
 }
 
+/// A statement of an ORM with a few bytes lost, changed or put in.
+fn mutated(dice: &mut Dice) -> Vec<u8> {
+    let mut text = shapes::statement(&mut shapes::Dice::new(dice.next() % 5000)).into_bytes();
+    text.truncate(4000);
+    for _ in 0..1 + dice.below(6) {
+        let at = dice.below(text.len());
+        match dice.below(4) {
+            0 if at < text.len() => drop(text.remove(at)),
+            1 if at < text.len() => text[at] = dice.next() as u8,
+            2 => text.truncate(at + 1),
+            _ => drop(text.splice(at..at, dice.pick(PIECES).bytes())),
+        }
+    }
+    text
+}
+
 /// PGWEIR_FUZZ=number for a longer run.
 fn rounds(usual: usize) -> usize {
     let wanted = std::env::var("PGWEIR_FUZZ").ok();
@@ -98,7 +114,11 @@ fn rounds(usual: usize) -> usize {
 fn torn_sql_never_panics_and_reads_the_same_in_pieces() {
     let mut dice = Dice(rounds(1) as u64);
     for _ in 0..rounds(20_000) {
-        let text = garbage(&mut dice);
+        let text = if dice.below(2) == 0 {
+            garbage(&mut dice)
+        } else {
+            mutated(&mut dice)
+        };
         check(&text, &mut dice);
     }
 }
