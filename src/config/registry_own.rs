@@ -4,7 +4,7 @@
 //! `pgbouncer.ini`, because PgBouncer refuses the section.
 
 use super::kinds::{LinePrefix, ListenAddr, Secret, SlowLogFormat};
-use super::registry::Status::{Effective as EFFECTIVE, NoEffectYet as NO_EFFECT_YET};
+use super::registry::Status::Effective as EFFECTIVE;
 use super::registry::{Entry, Reload, default_of, registry};
 use super::value::{Count, Flag, Kind, Millis, Path, Text, Words};
 
@@ -19,7 +19,7 @@ registry! {
         "Sends PostgreSQL's own error codes (53300, 28P01, 57014 and so on) where PgBouncer says 08P01.";
     insight: Flag = Some("1"), Live, EFFECTIVE,
         "Counts and times every statement.";
-    insight_users: Words = Some(""), Live, NO_EFFECT_YET,
+    insight_users: Words = Some(""), Live, EFFECTIVE,
         "Names that may read the text of statements on the console, beside admin_users.";
     slow_statement_ms: Millis = Some("500"), Live, EFFECTIVE,
         "A statement whose server time is longer counts as slow; 0 = off.";

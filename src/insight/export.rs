@@ -11,7 +11,6 @@ use super::View;
 use super::figures::{Bounded, CLASSES, Parts};
 use super::flags::Oldest;
 use super::global::PoolTotals;
-use super::labels;
 use super::lane::PoolId;
 use super::names::PoolName;
 use super::read::Totals;
@@ -19,6 +18,8 @@ use crate::sql::{self, Class};
 
 /// Pools that have labels of their own.
 const MAX_POOLS: usize = 100;
+/// Longest first word in a label, bytes.
+const LONGEST_VERB: usize = 32;
 /// Longest name of a relation in a label, bytes.
 const LONGEST_TABLE: usize = 128;
 /// Label of what stands for several.
@@ -229,15 +230,12 @@ impl View<'_> {
     }
 
     fn info(&self, fingerprint: u64) -> TopInfo {
-        let text = self.text(fingerprint).unwrap_or_default();
-        let is_label = text.starts_with('(') || labels::text(fingerprint).is_some();
-        let (verb, table) = match is_label {
-            true => (&*text, None),
-            false => sql::verb_and_relation(&text),
+        let (verb, table) = match self.texts(fingerprint) {
+            Some(texts) if texts.is_composed() => ("pipeline", None),
+            Some(texts) => sql::verb_and_relation(&texts.normalised),
+            None => ("", None),
         };
-        // A composed text begins with its label.
-        let verb = verb.split(')').next().unwrap_or_default();
-        let verb = verb.trim_start_matches('(').to_owned();
+        let verb = verb[..verb.floor_char_boundary(LONGEST_VERB)].to_owned();
         let mut table = table.unwrap_or_default();
         table.truncate(table.floor_char_boundary(LONGEST_TABLE));
         TopInfo {

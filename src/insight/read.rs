@@ -15,7 +15,7 @@ use super::global::Global;
 use super::labels;
 use super::lane::{GroupKey, PoolId, SlowStatement, TransactionKey};
 use super::names::PoolName;
-use crate::sql::Class;
+use crate::sql::{self, Class};
 
 /// Which rows, and of which time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,6 +122,16 @@ pub struct Texts {
     pub normalised: Arc<str>,
     /// Constants are `'?'` and `0`, which pgbadger understands.
     pub redacted: Arc<str>,
+}
+
+impl Texts {
+    /// Begins the text of several statements.
+    pub const COMPOSED: &str = "(pipeline)";
+
+    /// Whether it is put together of several statements.
+    pub fn is_composed(&self) -> bool {
+        self.normalised.starts_with(Self::COMPOSED)
+    }
 }
 
 /// The table itself.
@@ -320,8 +330,16 @@ impl View<'_> {
         }
     }
 
-    /// What a fingerprint does, as far as it has ended once; `None` before.
+    /// What a fingerprint does, as far as its text is known or it has ended once.
     pub fn class(&self, fingerprint: u64) -> Option<Class> {
+        // Its text says it sooner than a walk through all groups.
+        if let Some(texts) = self.global.texts.get(fingerprint) {
+            if texts.is_composed() {
+                return Some(Class::Composite);
+            }
+            let text = texts.normalised.as_bytes();
+            return Some(sql::single(text, sql::Rules::default()).class);
+        }
         let mut groups = self.global.table.iter();
         let group = groups.find(|(key, _)| key.fingerprint == fingerprint);
         group.map(|(_, figures)| figures.class)

@@ -95,7 +95,7 @@ impl TextTable {
                         None => format!("{member:016x}"),
                     });
                     let all = texts.collect::<Vec<_>>().join("; ");
-                    Arc::from(cut(&format!("(pipeline) {all}"), longest))
+                    Arc::from(cut(&format!("{} {all}", Texts::COMPOSED), longest))
                 };
                 Texts {
                     normalised: composed(|texts| &texts.normalised),
