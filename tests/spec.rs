@@ -17,9 +17,12 @@ mod big;
 // Cancel requests reach the right backend or none.
 #[path = "spec/cancel.rs"]
 mod cancel;
-// Logging in: every auth_type, TLS, startup packets, and every way to get them wrong.
+// Logging in: every auth_type, startup packets, and every way to get them wrong.
 #[path = "spec/login.rs"]
 mod login;
+// The same over TLS.
+#[path = "spec/login_tls.rs"]
+mod login_tls;
 // Pool sizes and every cap on connections.
 #[path = "spec/pool_limits.rs"]
 mod pool_limits;
@@ -38,9 +41,12 @@ mod timeouts;
 // Session and statement mode, alone and beside transaction mode.
 #[path = "spec/modes.rs"]
 mod modes;
-// The admin console: who may, which columns, what the commands do.
+// The admin console: who may, which columns.
 #[path = "spec/console.rs"]
 mod console;
+// What its commands do.
+#[path = "spec/console_verbs.rs"]
+mod console_verbs;
 // Its sessions: waiting commands, cancels, hang-ups, broken frames, averages.
 #[path = "spec/console_sessions.rs"]
 mod console_sessions;

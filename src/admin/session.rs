@@ -231,7 +231,11 @@ impl Session {
         shared
             .events
             .count(Event::ClientError, CONSOLE_DATABASE, error.reason);
-        if shared.live().config.settings.log_pooler_errors {
+        // psql's \d and Tab are a slip of the hand, nothing for who reads the log (operator 2.17).
+        let is_slip = *error == ClientError::console_no_tables();
+        if is_slip {
+            log::debug!("{}{}", self.slot.log_prefix(), error.text);
+        } else if shared.live().config.settings.log_pooler_errors {
             log::warn!("{}pooler error: {}", self.slot.log_prefix(), error.text);
         }
     }

@@ -1,6 +1,6 @@
 //! Host names whose addresses change (surface 6.10), with an /etc/hosts of the pooler's own.
 
-use crate::support::{Bouncer, Pg, RawClient, Running};
+use crate::support::{Bouncer, Pg, RawClient, Running, binary};
 use crate::{assert_soon, only_pgweir};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -27,11 +27,9 @@ fn start(pg: &Pg, max_ttl: u32) -> Option<(Running, PathBuf)> {
     let hosts = PathBuf::from(bouncer.file("hosts", "127.0.0.1 localhost db.test\n"));
     let wrapper = PathBuf::from(bouncer.file("wrapper.sh", WRAPPER));
     std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let program =
-        std::env::var("PGWEIR_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_pgweir").into());
     let running = bouncer
         .binary(&wrapper, true)
-        .environment("PROGRAM", &program)
+        .environment("PROGRAM", &binary().to_string_lossy())
         .database(format!("named = host=db.test port={} dbname=app", pg.port))
         .set("dns_max_ttl", max_ttl)
         .start();

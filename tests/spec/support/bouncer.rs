@@ -12,7 +12,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// The binary under test, somewhere the server account can run it.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<(PathBuf, Option<Workdir>)> = OnceLock::new();
     let (path, _) = BINARY.get_or_init(|| {
         let path = std::env::var_os("PGWEIR_BIN").map_or_else(

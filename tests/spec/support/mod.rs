@@ -19,7 +19,7 @@ pub mod secrets;
 pub mod shapes;
 mod tls;
 
-pub use bouncer::{Bouncer, Exit, Running, is_pgweir, version};
+pub use bouncer::{Bouncer, Exit, Running, binary, is_pgweir, version};
 pub use pg::{Pg, tools};
 pub use process::{Proc, Workdir, account, free_port, output_of};
 pub use proxy::{Behaviour, FakeServer, Proxy};
