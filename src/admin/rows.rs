@@ -41,13 +41,20 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// Milliseconds of µs, with as many decimals as help.
-    pub fn ms(us: f64) -> Self {
-        Self::real(us / 1e3)
+    /// A number with as many decimals as help.
+    pub fn real(number: f64) -> Self {
+        match number.fract() == 0.0 {
+            true => Cell::Real(number, 0),
+            false => Self::decimal(number),
+        }
     }
 
-    /// A number with as many decimals as help: three below 10, one below 1000.
-    pub fn real(number: f64) -> Self {
+    /// Milliseconds of µs: three decimals below 10, one below 1000.
+    pub fn ms(us: f64) -> Self {
+        Self::decimal(us / 1e3)
+    }
+
+    fn decimal(number: f64) -> Self {
         let decimals = match number.abs() {
             n if n >= 999.95 => 0,
             n if n >= 9.9995 => 1,

@@ -203,6 +203,27 @@ fn transactions_have_profiles_and_repeated_statements() {
 }
 
 #[test]
+fn a_transaction_that_was_left_was_spent_thinking() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).start();
+    let mut worker = client(&bouncer, &database, "worker");
+    worker.ok("begin");
+    worker.ok("select 1");
+    let list = || bouncer.show("kill idle in transaction over 1 dry run");
+    assert_soon!(list().rows.len() == 1, "it has been idle for a second");
+    bouncer.show("kill idle in transaction over 1");
+    worker.end();
+    let show = || bouncer.show(&format!("show transactions for {database}"));
+    assert_soon!(show().rows.len() == 1, "it has ended");
+    let reply = show();
+    let row = reply.table().next().expect("a profile");
+    assert_eq!((row.get("commits"), row.get("rollbacks")), ("0", "0"));
+    assert!(number(row.get("think_pct")) > 50.0, "{reply:?}");
+}
+
+#[test]
 fn the_benchmark_row_counts_what_was_done() {
     only_pgweir!();
     let pg = Pg::shared();
@@ -218,6 +239,10 @@ fn the_benchmark_row_counts_what_was_done() {
         worker.ok("select 1");
     }
     let reply = ask();
+    let lately = bouncer.show(&format!("show benchmark for {database} last 5m"));
+    let row = lately.table().next().expect("a row");
+    assert_eq!(row.get("Workload"), format!("{database}/app"));
+    assert!(row.get("95th percentile").ends_with("ms"), "{lately:?}");
     let row = reply.table().next().expect("a row");
     assert_eq!(row.get("Workload"), "milking");
     assert!(number(row.get("TPS")) > 0.0, "{reply:?}");

@@ -148,6 +148,7 @@ pub struct SparsePool {
     statements: SparseBounded,
     statement_histogram: Buckets,
     transactions: SparseBounded,
+    transaction_histogram: Buckets,
     parts: Parts,
     classes: [u64; CLASSES],
     rows: u64,
@@ -163,6 +164,7 @@ impl Sparse for SparsePool {
             statements: SparseBounded::of(&dense.statements),
             statement_histogram: buckets(&dense.statement_histogram),
             transactions: SparseBounded::of(&dense.transactions),
+            transaction_histogram: buckets(&dense.transaction_histogram),
             parts: dense.parts,
             classes: dense.classes,
             rows: dense.rows,
@@ -185,6 +187,9 @@ impl Sparse for SparsePool {
         dense
             .statement_histogram
             .merge_sparse(&self.statement_histogram);
+        dense
+            .transaction_histogram
+            .merge_sparse(&self.transaction_histogram);
     }
 }
 

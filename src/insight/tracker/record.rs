@@ -221,6 +221,11 @@ impl Tracker {
             self.record(now, is_idle, owner);
         }
         if !is_idle && (lost > 0 || self.transaction.is_open()) {
+            // One that left in the middle was silent up to now, and never asked again.
+            let silent_since = owner.slot.activity.thinking_us();
+            if lost == 0 && silent_since != 0 {
+                self.transaction.thought(now.saturating_sub(silent_since));
+            }
             let insight = std::sync::Arc::clone(&self.insight);
             let mut records = insight.recorder(self.lane).lock();
             self.end_transaction(&mut records, now, true);

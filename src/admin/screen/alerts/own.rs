@@ -17,6 +17,11 @@ const FIVE_US: u64 = 300_000_000;
 const FIFTEEN_US: u64 = 900_000_000;
 /// Statements below which a mean says nothing.
 const ENOUGH: u64 = 100;
+const UNJUDGED: Limits = Limits {
+    warning: None,
+    critical: None,
+    is_floor: false,
+};
 /// Reasons of errors that mean that a client was turned away.
 const REFUSED: [&str; 3] = [
     "query_wait_timeout",
@@ -162,12 +167,14 @@ fn statements(directory: &Directory, all: &mut Vec<Reading>) {
         let is_enough = count > ENOUGH;
         let mean = figures.statements.sum_us as f64 / count.max(1) as f64 / 1e6;
         let p95 = figures.statement_histogram.quantile_us(0.95);
+        // A few statements are no mean: shown, not judged.
+        let judged = |limits| if is_enough { limits } else { UNJUDGED };
         let of = |alert, limits, value: f64, column: &str| Reading {
             subject: database.to_owned(),
             is_sampled: true,
             culprit: format!("{database}, {count} statements in 5 minutes"),
             next: format!("SHOW STATEMENTS LAST 5m FOR '{database}' ORDER BY {column} DESC"),
-            ..reading(alert, limits, if is_enough { value } else { 0.0 })
+            ..reading(alert, judged(limits), value)
         };
         let p95 = p95.unwrap_or_default() / 1e6;
         [
