@@ -1,5 +1,6 @@
 //! What /metrics says of statements: exact sums, no constants, targets, flags, bounds (ours).
 
+use crate::support::frames::query;
 use crate::support::programs::find;
 use crate::support::{Bouncer, Pg, Running};
 use crate::{assert_soon, only_pgweir};
@@ -247,4 +248,37 @@ fn series_beyond_the_limit_are_left_out_and_counted() {
     let dropped = scrape.sum("pgweir_metrics_series_dropped_total", &[]);
     let later = Scrape::of(&bouncer).sum("pgweir_metrics_series_dropped_total", &[]);
     assert!(0.0 < dropped && dropped < later, "{dropped} {later}");
+}
+
+#[test]
+fn texts_that_never_come_back_cost_no_memory() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).own("statement_table_size", 500).start();
+    let mut client = bouncer.client_of(&database);
+    let filler = "x".repeat(3000);
+    let mut run = |from: usize| {
+        for batch in (from..from + 8_000).step_by(50) {
+            let texts = (batch..batch + 50).map(|n| format!("select 1 as c{n}, 2 as {filler}"));
+            let queries: Vec<u8> = texts.flat_map(|text| query(&text)).collect();
+            client.put(&queries);
+            for _ in 0..50 {
+                client.until_ready();
+            }
+        }
+    };
+    // The lanes' tables and the windows have their size by then.
+    run(0);
+    run(8_000);
+    let before = bouncer.rss_kb();
+    run(16_000);
+    run(24_000);
+    let after = bouncer.rss_kb();
+    // 16,000 texts of 3 kB would be 96 MB, normalised and redacted.
+    assert!(after < before + 24_000, "{before} kB, then {after} kB");
+    let scrape = Scrape::of(&bouncer);
+    let label = format!("database=\"{database}\"");
+    let counted = scrape.sum("pgweir_top_statement_calls_total", &[&label]);
+    assert_eq!(counted, 32_000.0);
 }
