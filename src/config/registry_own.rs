@@ -23,6 +23,8 @@ registry! {
         "Names that may read the text of statements on the console, beside admin_users.";
     slow_statement_ms: Millis = Some("500"), Live, EFFECTIVE,
         "A statement whose server time is longer counts as slow; 0 = off.";
+    slow_ignore_users: Words = Some(""), Live, EFFECTIVE,
+        "Login names whose statements are never slow: reports, dumps, maintenance.";
     slow_transaction_ms: Millis = Some("0"), Live, EFFECTIVE,
         "A transaction that holds its server longer counts as slow; 0 = off.";
     lock_wait_warn_ms: Millis = Some("1000"), Live, EFFECTIVE,

@@ -280,12 +280,10 @@ impl Pass<'_> {
                 let oldest = self.oldest(database);
                 oldest.statement = oldest.statement.max(running);
                 let slow = self.insight.slow_us();
-                self.raise(
-                    Flag::Slow,
-                    running,
-                    (slow, STATEMENT_CRITICAL.max(slow)),
-                    client,
-                );
+                if running > slow && !self.insight.ignores_slow(client) {
+                    let limits = (slow, STATEMENT_CRITICAL.max(slow));
+                    self.raise(Flag::Slow, running, limits, client);
+                }
             }
             ClientState::IdleInTransaction => {
                 let idle = age(activity.thinking_us());

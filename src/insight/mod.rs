@@ -38,13 +38,15 @@ pub mod tracker;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use read::{Filter, View};
 
-use crate::config::{OwnSettings, Target, Targets};
+use crate::config::{List, OwnSettings, Target, Targets};
+use crate::stats::ClientSlot;
 use crate::stats::clock::{as_us, now_us};
+use arc_swap::ArcSwap;
 use global::Global;
 use known::Known;
 use lane::Recorder;
@@ -75,6 +77,7 @@ pub struct Insight {
     global: Mutex<Global>,
     enabled: AtomicBool,
     slow_us: AtomicU64,
+    slow_ignored: ArcSwap<List>,
     slow_transaction_us: AtomicU64,
     samples: AtomicBool,
     slow_log_lines: AtomicU64,
@@ -88,6 +91,8 @@ pub struct Settings {
     pub enabled: bool,
     /// `slow_statement_ms`, in µs; `u64::MAX` when off.
     pub slow_us: u64,
+    /// `slow_ignore_users`.
+    pub slow_ignored: List,
     /// `slow_transaction_ms`, in µs; `u64::MAX` when off.
     pub slow_transaction_us: u64,
     /// `sample_literals`.
@@ -120,6 +125,7 @@ impl From<&OwnSettings> for Settings {
         Self {
             enabled: own.insight,
             slow_us: limit(own.slow_statement_ms),
+            slow_ignored: own.slow_ignore_users.clone(),
             slow_transaction_us: limit(own.slow_transaction_ms),
             samples: own.sample_literals,
             lock_wait_us: (limit(own.lock_wait_warn_ms), limit(own.lock_wait_crit_ms)),
@@ -147,6 +153,7 @@ impl Insight {
             global: Mutex::new(Global::with_room_for(groups, now_us())),
             enabled: AtomicBool::new(true),
             slow_us: AtomicU64::new(u64::MAX),
+            slow_ignored: ArcSwap::default(),
             slow_transaction_us: AtomicU64::new(u64::MAX),
             samples: AtomicBool::new(false),
             slow_log_lines: AtomicU64::new(0),
@@ -158,6 +165,8 @@ impl Insight {
     pub fn apply(&self, settings: &Settings) {
         self.enabled.store(settings.enabled, Relaxed);
         self.slow_us.store(settings.slow_us, Relaxed);
+        self.slow_ignored
+            .store(Arc::new(settings.slow_ignored.clone()));
         self.slow_transaction_us
             .store(settings.slow_transaction_us, Relaxed);
         self.samples.store(settings.samples, Relaxed);
@@ -177,6 +186,13 @@ impl Insight {
     #[inline]
     pub fn slow_us(&self) -> u64 {
         self.slow_us.load(Relaxed)
+    }
+
+    /// Whether the statements of a client are never slow. Asked only of those that would be.
+    pub fn ignores_slow(&self, client: &ClientSlot) -> bool {
+        let ignored = self.slow_ignored.load();
+        let user = client.identity().map(|who| &*who.user);
+        user.is_some_and(|user| ignored.has(user))
     }
 
     /// HOT. Time held from which a transaction is slow, µs.

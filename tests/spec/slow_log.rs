@@ -1,11 +1,13 @@
 //! The slow log, and what pgbadger reads in it (ours; PgBouncer has none).
 
+use crate::support::frames::{extended, query};
 use crate::support::programs::{find, json_leaves};
 use crate::support::{Bouncer, Pg, Workdir, output_of};
 use crate::{assert_soon, only_pgweir};
 use pgweir::config::SlowLogFormat;
 use pgweir::daemon::log::{SlowLine, SlowLog, SlowLogConfig, SlowParts};
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -226,5 +228,53 @@ fn pgbadger_and_show_slow_agree_about_real_statements() {
     assert!(
         (total - sum).abs() <= 6.0,
         "{total} in pgbadger, {sum} in SHOW SLOW"
+    );
+}
+
+#[test]
+fn what_is_slow_is_written_without_constants_and_without_those_who_may_be_slow() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let dir = Workdir::new("slowlog");
+    let path = dir.join("slow.log");
+    // The writer is the pooler, which may be another account.
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).expect("chmod");
+    let bouncer = Bouncer::new(pg)
+        .own("slow_statement_ms", 20)
+        .own("slow_ignore_users", "scram_user")
+        .own("slow_log_file", path.display())
+        .start();
+    let mut client = bouncer.client_of(&database);
+    for name in ["it''s", "Ada"] {
+        client.ok(&format!("select pg_sleep(0.03), '{name}' as who"));
+    }
+    client.exchange(&extended("select pg_sleep($1::float8)", &["0.03"]));
+    client.ok("select 'quick'");
+    client.ok("create table t as select pg_sleep(0.03)::text as c");
+    client.put(&query("copy (select pg_sleep(0.05)) to stdout"));
+    client.until_ready();
+    let mut ignored = bouncer
+        .login()
+        .user("scram_user")
+        .database(&database)
+        .connect();
+    ignored.ok("select pg_sleep(0.03) as ignored");
+
+    assert_eq!(bouncer.show("show slow limit all").rows.len(), 4);
+    let written = || std::fs::read_to_string(&path).unwrap_or_default();
+    crate::assert_soon!(written().matches("duration:").count() >= 4, "four lines");
+    let log = written();
+    assert_eq!(log.matches("duration:").count(), 4, "{log}");
+    assert!(
+        !log.contains("Ada") && !log.contains("quick") && !log.contains("ignored"),
+        "{log}"
+    );
+    assert!(log.contains("'?'") && !log.contains("$2"), "{log}");
+
+    let metrics = bouncer.http("/metrics");
+    assert!(
+        metrics.contains("pgweir_slow_log_lines_total 4"),
+        "{metrics}"
     );
 }

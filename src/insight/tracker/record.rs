@@ -106,7 +106,9 @@ impl Tracker {
             add_times(figures, done, now, owner.slot.id);
         }
         figures.apps.add(self.app, 1, APPS);
-        let is_slow = done.run.parts.server >= self.insight.slow_us() && can_be_slow(class);
+        let is_slow = done.run.parts.server >= self.insight.slow_us()
+            && can_be_slow(class)
+            && !self.insight.ignores_slow(owner.slot);
         figures.slow += u64::from(is_slow);
         self.add_to_pool(records, done);
         if is_slow {
