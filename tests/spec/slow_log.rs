@@ -272,9 +272,10 @@ fn what_is_slow_is_written_without_constants_and_without_those_who_may_be_slow()
     );
     assert!(log.contains("'?'") && !log.contains("$2"), "{log}");
 
-    let metrics = bouncer.http("/metrics");
-    assert!(
-        metrics.contains("pgweir_slow_log_lines_total 4"),
-        "{metrics}"
+    let told = || bouncer.http("/metrics");
+    assert_soon!(
+        told().contains("pgweir_slow_log_lines_total 4"),
+        "{}",
+        told()
     );
 }
