@@ -100,7 +100,8 @@ impl Scene<'_> {
         raised.map(|(letter, _)| *letter).collect()
     }
 
-    /// One that is idle in its transaction is shown with what it did last.
+    /// One that is idle in its transaction, or queued, is shown with what it did last: what a queued
+    /// one asks is not looked at before it has a server.
     fn statement(&self, session: &Session) -> Cell {
         let fingerprint = session.fingerprint();
         let text = match fingerprint {
@@ -109,7 +110,9 @@ impl Scene<'_> {
         };
         let text = text.unwrap_or_else(|| format!("({fingerprint:016x})").into());
         match session.state {
-            State::IdleInTransaction => self.context.reader.line(&format!("after {text}")),
+            State::IdleInTransaction | State::Queued => {
+                self.context.reader.line(&format!("after {text}"))
+            }
             _ => self.context.reader.line(&text),
         }
     }

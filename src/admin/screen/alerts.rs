@@ -58,8 +58,9 @@ fn sample(directory: &Directory) -> Vec<(Level, Reading)> {
     let mut counters = own::counters(directory);
     postgres::counters(directory, &mut counters);
     let mut watch = directory.shared.insight.alerts();
-    let mut readings = own::readings(directory, &counters, &watch, now);
-    locks::readings(directory, &mut readings);
+    // Locks first: of two that are equally bad they are the cause, and a full pool the effect.
+    let mut readings = locks::readings(directory);
+    readings.extend(own::readings(directory, &counters, &watch, now));
     postgres::readings(directory, (&counters, &watch, now), &mut readings);
     watch.sample(&readings, counters, now);
     let judged = readings

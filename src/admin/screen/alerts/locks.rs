@@ -8,8 +8,8 @@ use crate::insight::alerts::Limits;
 use crate::insight::locks::{Behind, LockPicture, LockedSession, roots};
 use crate::pool::Directory;
 
-/// Adds `lock_wait`, one per root, and `blocked`.
-pub fn readings(directory: &Directory, readings: &mut Vec<Reading>) {
+/// `lock_wait`, one per root, and `blocked`.
+pub fn readings(directory: &Directory) -> Vec<Reading> {
     let pictures = directory.shared.insight.locks.all();
     let live = directory.shared.live();
     let own = &live.config.own;
@@ -33,7 +33,7 @@ pub fn readings(directory: &Directory, readings: &mut Vec<Reading>) {
         }
     }
     let is_quiet = worst.is_empty();
-    readings.extend(worst);
+    let mut readings = worst;
     let value = |value: f64| match (&unknown, is_quiet) {
         (Some(why), true) => Err(why.clone()),
         _ => Ok(value),
@@ -51,6 +51,7 @@ pub fn readings(directory: &Directory, readings: &mut Vec<Reading>) {
         next: "SHOW BLOCKED".to_owned(),
         ..reading("blocked", Limits::warning(0.0), 0.0)
     });
+    readings
 }
 
 fn of_root(
