@@ -1,4 +1,4 @@
-//! `pgweir_sidecar_*`, `pgweir_pg_*`, flags of lock waits, and the operator's own series.
+//! `pgweir_sidecar_*`, `pgweir_pg_*`, and the operator's own series.
 //!
 //! What is not known has no sample: never a zero in its place. No text of a query is a label.
 
@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::text::{Kind, Text};
 use crate::insight::Insight;
-use crate::insight::blocking::FlagKey;
 use crate::insight::health::{Answer, ErrorKey, Fact, Health, Sample, SeriesKind};
 
 /// What the sidecar published, as one scrape sees it.
@@ -19,70 +18,27 @@ pub struct Asked {
     pub answers: Arc<Vec<Arc<Answer>>>,
     /// Failed questions.
     pub errors: Vec<(ErrorKey, u64)>,
-    /// Sessions flagged now.
-    pub flagged: BTreeMap<FlagKey, u64>,
-    /// Flags raised since the start.
-    pub begun: BTreeMap<FlagKey, u64>,
-    /// The longest wait for a lock by database, seconds.
-    pub lock_waits: BTreeMap<Arc<str>, f64>,
 }
 
 impl Asked {
     /// One reading.
     pub fn of(insight: &Insight) -> Self {
-        let (health, blocking) = (&insight.health, &insight.blocking);
+        let health = &insight.health;
         Self {
             servers: health.servers(),
             answers: health.answers(),
             errors: health.errors(),
-            flagged: blocking.flagged(),
-            begun: blocking.begun(),
-            lock_waits: blocking.oldest_waits(),
         }
     }
 }
 
 /// Writes all families but those of custom queries.
 pub fn write(text: &mut Text, asked: &Asked) {
-    write_flags(text, asked);
     write_sidecar(text, asked);
     write_servers(text, &asked.servers);
     write_databases(text, &asked.servers);
     write_replicas(text, &asked.servers);
     write_tables(text, &asked.servers);
-}
-
-fn write_flags(text: &mut Text, asked: &Asked) {
-    let families = [
-        (
-            "pgweir_sessions_flagged",
-            Kind::Gauge,
-            "Sessions that are flagged now.",
-            &asked.flagged,
-        ),
-        (
-            "pgweir_flags_total",
-            Kind::Counter,
-            "How often a flag was raised.",
-            &asked.begun,
-        ),
-    ];
-    for (name, kind, help, counts) in families {
-        let mut family = text.family(name, kind, help);
-        for ((database, flag, severity), count) in counts {
-            let labels = [
-                ("database", &**database),
-                ("flag", flag.word()),
-                ("severity", severity.word()),
-            ];
-            family.sample(&labels, count);
-        }
-    }
-    let help = "Longest running wait for a lock.";
-    let mut family = text.family("pgweir_oldest_lock_wait_seconds", Kind::Gauge, help);
-    for (database, wait) in &asked.lock_waits {
-        family.sample(&[("database", database)], wait);
-    }
 }
 
 fn write_sidecar(text: &mut Text, asked: &Asked) {

@@ -258,8 +258,23 @@ impl View<'_> {
             },
         );
         export.flags = flag.collect();
+        let blocking = &self.insight.blocking;
+        let now = blocking.flagged();
+        for ((database, flag, severity), begun) in blocking.begun() {
+            let key = (Arc::clone(&database), flag, severity);
+            export.flags.push(FlagExport {
+                database,
+                flag: flag.word(),
+                severity: severity.word(),
+                flagged: now.get(&key).copied().unwrap_or_default(),
+                begun,
+            });
+        }
         // A database where nothing happens is shown with zeros: an absent value looks like no data.
         let mut oldest = flags.oldest.clone();
+        for (database, wait) in blocking.oldest_waits() {
+            oldest.entry(database).or_default().lock_wait = (wait * 1e6) as u64;
+        }
         for ((database, _), _) in &export.pools {
             oldest.entry(Arc::clone(database)).or_default();
         }

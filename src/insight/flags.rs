@@ -1,4 +1,5 @@
-//! Flags on sessions: who is slow, queued, blocked, blocking or idle in a transaction right now.
+//! Flags on sessions: who is slow, queued, long or idle in a transaction right now. Waits for locks
+//! have theirs in `blocking`, since PostgreSQL has to be asked and strangers take part.
 //!
 //! Once a second one pass over the clients' slots and the lock pictures. A flag is one log line when
 //! it begins and one when it ends, and metrics. Owns the flags that are up. May touch `stats`
@@ -34,10 +35,6 @@ pub enum Flag {
     Slow,
     /// It waits for a server.
     Queued,
-    /// It waits for a lock.
-    Blocked,
-    /// Others wait for its locks, and it waits for nobody's.
-    Blocking,
     /// It holds a server and is silent.
     IdleInTransaction,
     /// Its transaction is longer than `slow_transaction_ms`.
@@ -50,8 +47,6 @@ impl Flag {
         match self {
             Flag::Slow => "slow",
             Flag::Queued => "queued",
-            Flag::Blocked => "blocked",
-            Flag::Blocking => "blocking",
             Flag::IdleInTransaction => "idle_in_transaction",
             Flag::LongTransaction => "long_transaction",
         }
@@ -93,7 +88,7 @@ pub struct Oldest {
     pub transaction: u64,
     /// A client idle in its transaction.
     pub idle_in_transaction: u64,
-    /// A wait for a lock.
+    /// A wait for a lock; filled in from `blocking` by whoever exports it.
     pub lock_wait: u64,
     /// A wait for a server.
     pub queued: u64,
@@ -206,35 +201,14 @@ impl Pass<'_> {
         self.oldest.entry(Arc::clone(database)).or_default()
     }
 
-    /// Who waits for a lock, and who is at the root of it.
+    /// Who holds up how many with its locks.
     fn look_at_locks(&mut self, registry: &Registry) {
-        let limits = self.insight.lock_wait_limits();
         for picture in self.insight.locks.all().iter() {
             let proxied = picture.proxied(registry);
-            let since_poll = self.now.saturating_sub(picture.polled_us);
-            let client_of = |pid: &i32| proxied.get(pid).and_then(|ours| ours.client.clone());
-            for session in picture.sessions().iter().filter(|s| s.is_waiting()) {
-                let waited = (session.wait_s.unwrap_or_default() * 1e6) as u64 + since_poll;
-                // One that has asked something new since then waits no more.
-                let client = client_of(&session.pid)
-                    .filter(|client| client.request_us() <= picture.polled_us);
-                if let Some(client) = client
-                    && let Some(who) = client.identity()
-                {
-                    let oldest = self.oldest(&who.database);
-                    oldest.lock_wait = oldest.lock_wait.max(waited);
-                    self.raise(Flag::Blocked, waited, limits, &client);
-                }
-            }
             for (at, behind) in roots(picture.sessions()) {
-                let Some(client) = client_of(&picture.sessions()[at].pid) else {
-                    continue;
-                };
-                let count = behind.sessions as u64;
-                self.locked_out.insert(client.id, count);
-                if count > 0 {
-                    let waited = (behind.longest_s * 1e6) as u64 + since_poll;
-                    self.raise(Flag::Blocking, waited, limits, &client);
+                let ours = proxied.get(&picture.sessions()[at].pid);
+                if let Some(client) = ours.and_then(|ours| ours.client.as_ref()) {
+                    self.locked_out.insert(client.id, behind.sessions as u64);
                 }
             }
         }
@@ -359,7 +333,7 @@ impl Raised {
         let seconds = now.saturating_sub(self.since_us) as f64 / 1e6;
         let activity = &self.client.activity;
         let fingerprint = match (self.flag, activity.writer()) {
-            (Flag::IdleInTransaction | Flag::Blocking, writer) if writer != 0 => writer,
+            (Flag::IdleInTransaction, writer) if writer != 0 => writer,
             _ => activity.statement(),
         };
         let mut line = format!("{} for {seconds:.1} s", self.flag.as_str());

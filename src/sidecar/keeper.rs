@@ -205,7 +205,7 @@ impl Keeper {
                 ours.server.saw_blocked_us(wait_us);
             }
         }
-        let limits = report::limits(&self.shared.live().config.own);
+        let limits = report::limits(&self.shared.insight);
         report::tell(&self.shared.insight.blocking, &picture, &proxied, limits);
         let until = limits.until_next(picture.sessions());
         self.shared.insight.locks.publish(picture);

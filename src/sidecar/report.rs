@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::config::OwnSettings;
+use crate::insight::Insight;
 use crate::insight::blocking::{Blocking, Episode, Limits, News};
 use crate::insight::locks::{LockPicture, Proxied};
 
-/// From `lock_wait_warn_ms` and `lock_wait_crit_ms`; 0 = off.
-pub fn limits(own: &OwnSettings) -> Limits {
-    let limit = |duration: Duration| (!duration.is_zero()).then_some(duration.as_secs_f64());
+/// `lock_wait_warn_ms` and `lock_wait_crit_ms`, as in force.
+pub fn limits(insight: &Insight) -> Limits {
+    let limit = |us: u64| (us != u64::MAX).then_some(us as f64 / 1e6);
+    let (warn_us, crit_us) = insight.lock_wait_limits();
     Limits {
-        warn_s: limit(own.lock_wait_warn_ms),
-        crit_s: limit(own.lock_wait_crit_ms),
+        warn_s: limit(warn_us),
+        crit_s: limit(crit_us),
     }
 }
 

@@ -186,7 +186,9 @@ fn seven_sessions_are_told_as_a_tree_with_their_clients() {
         pooler.show("show blocked").rows.is_empty(),
         "nobody is blocked"
     );
-    assert!(!has("pgweir_sessions_flagged{".to_owned()));
+    assert!(
+        has(flagged("blocked", "critical") + " 0") && has(flagged("blocking", "critical") + " 0")
+    );
     assert!(has(
         "pgweir_flags_total{database=\"app\",flag=\"blocking\",severity=\"critical\"} 2".to_owned()
     ));

@@ -107,7 +107,11 @@ fn health_of_the_server_is_in_the_metrics() {
         let alerts = pooler.show("show alerts limit 100");
         alerts.cell("state", |row| row.get("alert") == alert)
     };
-    assert_eq!(state("dead_rows").as_deref(), Some("WARNING"));
+    assert_soon!(
+        state("dead_rows").as_deref() == Some("WARNING"),
+        "{:?}",
+        pooler.show("show alerts limit 100").rows
+    );
     assert_eq!(state("sidecar_blind").as_deref(), Some("OK"));
     assert_eq!(state("pg_connections").as_deref(), Some("OK"));
 }
