@@ -1,16 +1,22 @@
 //! The small pieces of the hot path and of a login, each alone: `cargo bench --bench micro`.
 //!
-//! Wall time; good for telling two versions on a quiet machine apart, not for gates. Checkout and
-//! release need a connected server and are measured by `side_by_side`.
+//! Wall time; good for telling two versions on a quiet machine apart, not for gates. For those count
+//! instructions, which come out alike on a busy machine (needs valgrind; one line per piece):
+//! `cargo bench --bench micro -- --instructions`
 #![allow(clippy::unwrap_used)]
 
+#[path = "micro/checkout.rs"]
+mod checkout;
+#[path = "micro/instructions.rs"]
+mod instructions;
 #[path = "micro/sql.rs"]
 mod sql;
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use checkout::Bench;
+use criterion::{BatchSize, Criterion, criterion_group};
 use pgweir::auth::scram::{ClientExchange, ScramKeys, ScramSecret, ServerExchange, derive_keys};
 use pgweir::net::buf::Buf;
 use pgweir::server::pending::{Pending, Request};
@@ -57,17 +63,19 @@ fn frames(c: &mut Criterion) {
     }
 }
 
+fn simple_query(queue: &mut Pending) -> bool {
+    queue.push_final(Request::Query);
+    for kind in [tag::ROW_DESCRIPTION, tag::DATA_ROW, tag::COMMAND_COMPLETE] {
+        black_box(queue.on_reply(kind));
+    }
+    black_box(queue.on_ready());
+    queue.is_done()
+}
+
 fn pending(c: &mut Criterion) {
     let mut queue = Pending::default();
     c.bench_function("pending, simple query", |b| {
-        b.iter(|| {
-            queue.push_final(Request::Query);
-            for kind in [tag::ROW_DESCRIPTION, tag::DATA_ROW, tag::COMMAND_COMPLETE] {
-                black_box(queue.on_reply(kind));
-            }
-            black_box(queue.on_ready());
-            queue.is_done()
-        });
+        b.iter(|| simple_query(&mut queue));
     });
     c.bench_function("pending, extended cycle", |b| {
         b.iter(|| {
@@ -170,13 +178,64 @@ fn scram(c: &mut Criterion) {
     });
 }
 
+fn pool(c: &mut Criterion) {
+    let bench = Bench::open();
+    c.bench_function("checkout and release", |b| b.iter(|| bench.turn()));
+}
+
+/// The pieces whose instructions are counted: `times` times each.
+fn piece(name: &str, times: usize) {
+    match name {
+        "frame walk, 1 row" => {
+            let bytes = reply(1);
+            for _ in 0..times {
+                black_box(walk(black_box(&bytes)));
+            }
+        }
+        "pending, simple query" => {
+            let mut queue = Pending::default();
+            for _ in 0..times {
+                black_box(simple_query(&mut queue));
+            }
+        }
+        "checkout and release" => {
+            let bench = Bench::open();
+            (0..times).for_each(|_| bench.turn());
+        }
+        "SCRAM, both halves" => {
+            let keys = derive_keys(b"pencil", b"0123456789abcdef", 1);
+            let salt = b"0123456789abcdef";
+            let secret = Arc::new(ScramSecret::from_keys(&keys, salt, ITERATIONS));
+            for _ in 0..times {
+                black_box(login(&keys, &secret));
+            }
+        }
+        _ => panic!("no piece {name}"),
+    }
+}
+
+const PIECES: [&str; 4] = [
+    "frame walk, 1 row",
+    "pending, simple query",
+    "checkout and release",
+    "SCRAM, both halves",
+];
+
 criterion_group!(
     micro,
     frames,
     pending,
     rename,
     params,
+    pool,
     scram,
     sql::fingerprints
 );
-criterion_main!(micro);
+
+fn main() {
+    if instructions::is_asked_for(&PIECES, piece) {
+        return;
+    }
+    micro();
+    Criterion::default().configure_from_args().final_summary();
+}
