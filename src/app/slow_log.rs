@@ -12,6 +12,7 @@ use crate::daemon::log::{LogError, SlowLine, SlowLog, SlowLogConfig, SlowParts};
 use crate::insight::Insight;
 use crate::insight::read::SlowRow;
 use crate::net::Endpoint;
+use crate::sql;
 use crate::stats::clock::to_wall;
 
 /// The slow log, and how far it is written.
@@ -110,6 +111,7 @@ fn line_of(row: &SlowRow, redacted: &str) -> SlowLine {
         rows: slow.rows,
         sqlstate: String::from_utf8_lossy(&slow.sqlstate).into_owned(),
         fingerprint: slow.key.fingerprint,
+        tags: slow.tags.as_deref().map(sql::tags).unwrap_or_default(),
         text: sample.map_or_else(|| redacted.to_owned(), std::borrow::Cow::into_owned),
     }
 }

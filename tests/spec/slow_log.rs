@@ -54,6 +54,7 @@ fn lines() -> Vec<SlowLine> {
                 sqlstate: "00000".to_owned(),
                 fingerprint: n % 6,
                 text: TEXTS[n as usize % TEXTS.len()].to_owned(),
+                tags: Vec::new(),
             }
         })
         .collect()
@@ -247,7 +248,9 @@ fn what_is_slow_is_written_without_constants_and_without_those_who_may_be_slow()
         .start();
     let mut client = bouncer.client_of(&database);
     for name in ["it''s", "Ada"] {
-        client.ok(&format!("select pg_sleep(0.03), '{name}' as who"));
+        client.ok(&format!(
+            "select pg_sleep(0.03), '{name}' as who /*route='%2Fweb',secret='x'*/"
+        ));
     }
     client.exchange(&extended("select pg_sleep($1::float8)", &["0.03"]));
     client.ok("select 'quick'");
@@ -268,6 +271,10 @@ fn what_is_slow_is_written_without_constants_and_without_those_who_may_be_slow()
     assert_eq!(log.matches("duration:").count(), 4, "{log}");
     assert!(
         !log.contains("Ada") && !log.contains("quick") && !log.contains("ignored"),
+        "{log}"
+    );
+    assert!(
+        log.contains("  route: /web") && !log.contains("secret"),
         "{log}"
     );
     assert!(log.contains("'?'") && !log.contains("$2"), "{log}");

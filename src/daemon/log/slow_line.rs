@@ -36,6 +36,8 @@ pub struct SlowLine {
     pub fingerprint: u64,
     /// The statement without constants.
     pub text: String,
+    /// What its comment says of where it comes from (sqlcommenter, marginalia).
+    pub tags: Vec<(String, String)>,
 }
 
 /// Parts of a statement's time in milliseconds.
@@ -117,11 +119,16 @@ impl Layout {
         for (name, ms) in line.parts.named() {
             let _ = write!(out, "{name}: {ms:.3} ms  ");
         }
-        let _ = writeln!(
+        let _ = write!(
             out,
             "rows: {}  sqlstate: {}  fingerprint: {:016x}  id: {}",
             line.rows, line.sqlstate, line.fingerprint, line.session
         );
+        for (key, value) in &line.tags {
+            let _ = write!(out, "  {key}: ");
+            push_clean(out, value);
+        }
+        out.push('\n');
     }
 
     fn append_json(&mut self, out: &mut String, line: &SlowLine) {
@@ -146,7 +153,11 @@ impl Layout {
         for (name, ms) in line.parts.named() {
             let _ = write!(out, ",\"{name}_ms\":{ms:.3}");
         }
-        let _ = writeln!(out, ",\"rows\":{}}}", line.rows);
+        let _ = write!(out, ",\"rows\":{}", line.rows);
+        for (key, value) in &line.tags {
+            push_member(out, &format!("tag_{key}"), value);
+        }
+        out.push_str("}\n");
     }
 
     fn push_json_head(&mut self, out: &mut String, at: SystemTime, pid: i64) {
@@ -316,6 +327,7 @@ mod tests {
             sqlstate: "00000".into(),
             fingerprint: 0x8c1d_2e0b_44a9_7f03,
             text: "SELECT a\nFROM b".into(),
+            tags: vec![("route".into(), "/web\nLOG:  forged".into())],
         }
     }
 
@@ -337,7 +349,7 @@ mod tests {
              duration: 41022.123 ms  statement: SELECT a\n\tFROM b\n\
              2001-09-09 01:46:40.007 UTC [20877] odoo_app@smart,app=odoo-2211,client=10.0.3.7 DETAIL:  \
              wait: 0.000 ms  server: 40990.000 ms  blocked: 12.500 ms  transfer: 32.123 ms  rows: 31  \
-             sqlstate: 00000  fingerprint: 8c1d2e0b44a97f03  id: 4711\n"
+             sqlstate: 00000  fingerprint: 8c1d2e0b44a97f03  id: 4711  route: /web LOG:  forged\n"
         );
     }
 
@@ -409,7 +421,8 @@ mod tests {
              \"message\":\"duration: 41022.123 ms  statement: SELECT a\\nFROM b\",\
              \"application_name\":\"a\\\"b\\\\c\\u0001\",\"backend_type\":\"client backend\",\
              \"fingerprint\":\"8c1d2e0b44a97f03\",\"wait_ms\":0.000,\"server_ms\":40990.000,\
-             \"blocked_ms\":12.500,\"transfer_ms\":32.123,\"rows\":31}\n"
+             \"blocked_ms\":12.500,\"transfer_ms\":32.123,\"rows\":31,\
+             \"tag_route\":\"/web\\nLOG:  forged\"}\n"
         );
     }
 }
