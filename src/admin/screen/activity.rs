@@ -118,11 +118,13 @@ impl Scene<'_> {
     }
 }
 
-/// Maintenance and COPY take their time and are never slow.
+/// Maintenance, COPY and the users of slow_ignore_users take their time and are never slow.
 fn is_slow(session: &Session, insight: &Insight, view: &View<'_>) -> bool {
     let is_long = session.state_us > insight.slow_us();
     let class = || view.class(session.fingerprint());
-    is_long && !matches!(class(), Some(Class::Copy | Class::Maintenance))
+    is_long
+        && !insight.ignores_slow(&session.slot)
+        && !matches!(class(), Some(Class::Copy | Class::Maintenance))
 }
 
 /// Queued clients by the id of the client they are counted behind: in their pool the one that has
