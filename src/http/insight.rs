@@ -5,7 +5,6 @@
 use super::text::{Kind, Text, seconds};
 use crate::insight::export::{Export, FlagExport, PoolExport};
 use crate::insight::figures::{BOUNDS_US, Bounded};
-use crate::insight::flags::Oldest;
 use crate::insight::names::PoolName;
 
 /// Writes all families; those that matter most first, in case the limit of series is reached.
@@ -78,9 +77,6 @@ fn write_table(text: &mut Text, export: &Export) {
     }
 }
 
-/// Name, help, value in µs.
-type Age = (&'static str, &'static str, fn(&Oldest) -> u64);
-
 fn write_flags(text: &mut Text, export: &Export) {
     let mut write = |name: &str, kind, help: &str, of: fn(&FlagExport) -> u64| {
         let mut family = text.family(name, kind, help);
@@ -97,38 +93,10 @@ fn write_flags(text: &mut Text, export: &Export) {
     write("pgweir_sessions_flagged", Kind::Gauge, help, |f| f.flagged);
     let help = "Flags that have begun, so that short ones between two scrapes are seen.";
     write("pgweir_flags_total", Kind::Counter, help, |f| f.begun);
-    const OLDEST: [Age; 5] = [
-        (
-            "pgweir_oldest_statement_seconds",
-            "Age of the oldest running statement.",
-            |o| o.statement,
-        ),
-        (
-            "pgweir_oldest_transaction_seconds",
-            "Age of the oldest transaction.",
-            |o| o.transaction,
-        ),
-        (
-            "pgweir_oldest_idle_in_transaction_seconds",
-            "How long the client that is silent in its transaction has been so.",
-            |o| o.idle_in_transaction,
-        ),
-        (
-            "pgweir_oldest_lock_wait_seconds",
-            "The longest wait for a lock now.",
-            |o| o.lock_wait,
-        ),
-        (
-            "pgweir_oldest_queued_seconds",
-            "The longest wait for a server now.",
-            |o| o.queued,
-        ),
-    ];
-    for (name, help, of) in OLDEST {
-        let mut family = text.family(name, Kind::Gauge, help);
-        for (database, oldest) in &export.oldest {
-            family.sample(&[("database", database)], seconds(of(oldest)));
-        }
+    let name = "pgweir_oldest_lock_wait_seconds";
+    let mut family = text.family(name, Kind::Gauge, "The longest wait for a lock now.");
+    for (database, oldest) in &export.oldest {
+        family.sample(&[("database", database)], seconds(oldest.lock_wait));
     }
 }
 
