@@ -145,7 +145,9 @@ fn seven_sessions_are_told_as_a_tree_with_their_clients() {
     );
     let told = format!("blocking begins: client {root_id} app/app@127.0.0.1:");
     assert_eq!(pooler.logged(&told), 1, "{}", pooler.log());
-    assert_eq!(pooler.logged("stock_quant set"), 0, "{}", pooler.log());
+    let log = pooler.log();
+    let mut told = log.lines().filter(|line| line.contains("blocking begins"));
+    assert!(told.all(|line| !line.contains("update")), "{log}");
 
     // The metrics: every session that waits, and both roots, critical by now.
     let flagged = |flag: &str, severity: &str| {
@@ -160,7 +162,7 @@ fn seven_sessions_are_told_as_a_tree_with_their_clients() {
         pooler.http("/metrics")
     );
     assert!(!has(
-        "pgweir_oldest_lock_wait_seconds{database=\"app\"} 0".to_owned()
+        "pgweir_oldest_lock_wait_seconds{database=\"app\"} 0\n".to_owned()
     ));
 
     // The knot is undone: told once more, and nothing is flagged.

@@ -65,9 +65,12 @@ fn health_of_the_server_is_in_the_metrics() {
     let pg = Pg::start();
     pg.admin().ok(CREATE);
     pg.admin()
-        .ok("create table wasted as select g from generate_series(1, 5000) g");
+        .ok("create table wasted with (autovacuum_enabled = off) as \
+         select g from generate_series(1, 5000) g");
     pg.admin().ok("delete from wasted where g > 1000");
-    pg.admin().ok("select pg_stat_force_next_flush()");
+    // Dead rows are looked at every five minutes only: they must be known before the first look.
+    let dead = "select n_dead_tup from pg_stat_user_tables where relname = 'wasted'";
+    assert_soon!(pg.ask(dead) == "4000", "PostgreSQL counts dead rows");
     let pooler = started(watched(&pg));
     assert_soon!(is_up(&pooler), "the sidecar logs in: {}", pooler.log());
     let limit = metric(&pooler, "pgweir_pg_connections_limit");
