@@ -95,8 +95,8 @@ fn write_flags(text: &mut Text, export: &Export) {
     write("pgweir_flags_total", Kind::Counter, help, |f| f.begun);
     let name = "pgweir_oldest_lock_wait_seconds";
     let mut family = text.family(name, Kind::Gauge, "The longest wait for a lock now.");
-    for (database, oldest) in &export.oldest {
-        family.sample(&[("database", database)], seconds(oldest.lock_wait));
+    for (database, wait) in &export.lock_waits {
+        family.sample(&[("database", database)], seconds(*wait));
     }
 }
 

@@ -12,7 +12,6 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::config::PoolMode;
 use crate::insight::export::{Export, FlagExport, PoolExport, TopExport, TopInfo};
-use crate::insight::flags::Oldest;
 use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
@@ -49,7 +48,7 @@ fn insight() -> Export {
             flagged: 1,
             begun: 3,
         }],
-        oldest: vec![("dairy".into(), Oldest::default())],
+        lock_waits: vec![("dairy".into(), 0)],
         ..Export::default()
     }
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::View;
 use super::figures::{Bounded, CLASSES, Parts};
-use super::flags::Oldest;
 use super::global::PoolTotals;
 use super::lane::PoolId;
 use super::names::PoolName;
@@ -81,8 +80,8 @@ pub struct Export {
     pub totals: Totals,
     /// Database, flag, severity, flagged now, begun since the start.
     pub flags: Vec<FlagExport>,
-    /// The oldest of each kind by database.
-    pub oldest: Vec<(Arc<str>, Oldest)>,
+    /// The longest wait for a lock by database, µs.
+    pub lock_waits: Vec<(Arc<str>, u64)>,
 }
 
 /// Sessions with a flag.
@@ -271,14 +270,14 @@ impl View<'_> {
             });
         }
         // A database where nothing happens is shown with zeros: an absent value looks like no data.
-        let mut oldest = flags.oldest.clone();
+        let mut waits: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         for (database, wait) in blocking.oldest_waits() {
-            oldest.entry(database).or_default().lock_wait = (wait * 1e6) as u64;
+            waits.insert(database, (wait * 1e6) as u64);
         }
         for ((database, _), _) in &export.pools {
-            oldest.entry(Arc::clone(database)).or_default();
+            waits.entry(Arc::clone(database)).or_default();
         }
-        export.oldest = oldest.into_iter().collect();
+        export.lock_waits = waits.into_iter().collect();
     }
 
     fn export_apps(&self) -> Vec<(Arc<str>, u64)> {

@@ -79,21 +79,6 @@ impl Severity {
     }
 }
 
-/// The oldest of each kind in one database, µs; 0 where there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Oldest {
-    /// A statement that runs.
-    pub statement: u64,
-    /// A transaction.
-    pub transaction: u64,
-    /// A client idle in its transaction.
-    pub idle_in_transaction: u64,
-    /// A wait for a lock; filled in from `blocking` by whoever exports it.
-    pub lock_wait: u64,
-    /// A wait for a server.
-    pub queued: u64,
-}
-
 /// Sessions flagged now, and how many flags have begun, by database, flag and severity.
 type Counts = BTreeMap<(Arc<str>, Flag, Severity), (u64, u64)>;
 
@@ -103,7 +88,6 @@ pub struct Flags {
     up: HashMap<(u64, Flag), Up>,
     /// Flagged now, and begun since the start.
     pub(super) counts: Counts,
-    pub(super) oldest: BTreeMap<Arc<str>, Oldest>,
 }
 
 #[derive(Debug)]
@@ -130,7 +114,6 @@ struct Pass<'a> {
     insight: &'a Insight,
     now: u64,
     raised: Vec<Raised>,
-    oldest: BTreeMap<Arc<str>, Oldest>,
     /// Sessions that wait for a client's locks, by client.
     locked_out: HashMap<u64, u64>,
 }
@@ -142,17 +125,15 @@ impl Insight {
             insight: self,
             now,
             raised: Vec::new(),
-            oldest: BTreeMap::new(),
             locked_out: HashMap::new(),
         };
         pass.look_at_locks(registry);
         pass.look_at_clients(registry, pool_of);
-        let Pass { raised, oldest, .. } = pass;
+        let raised = pass.raised;
         // Before the flags, as whoever exports them does.
         let view = self.read();
         let raised = without_exempt(&view, raised);
         let mut flags = self.flags();
-        flags.oldest = oldest;
         flags.settle(&view, &raised, now);
     }
 
@@ -197,10 +178,6 @@ impl Pass<'_> {
         });
     }
 
-    fn oldest(&mut self, database: &Arc<str>) -> &mut Oldest {
-        self.oldest.entry(Arc::clone(database)).or_default()
-    }
-
     /// Who holds up how many with its locks.
     fn look_at_locks(&mut self, registry: &Registry) {
         for picture in self.insight.locks.all().iter() {
@@ -233,26 +210,22 @@ impl Pass<'_> {
             if let Some(who) = client.identity() {
                 let pool = (Arc::clone(&who.database), pool_of(who));
                 let queued = queued.get(&pool).copied().unwrap_or(0);
-                self.look_at(client, &who.database, queued);
+                self.look_at(client, queued);
             }
         }
     }
 
-    fn look_at(&mut self, client: &Arc<ClientSlot>, database: &Arc<str>, queued: u64) {
+    fn look_at(&mut self, client: &Arc<ClientSlot>, queued: u64) {
         let now = self.now;
         let age = |at: u64| if at == 0 { 0 } else { now.saturating_sub(at) };
         let activity = &client.activity;
         match client.state() {
             ClientState::Waiting => {
                 let waited = age(client.waiting_since_us());
-                let oldest = self.oldest(database);
-                oldest.queued = oldest.queued.max(waited);
                 return self.raise(Flag::Queued, waited, QUEUED, client);
             }
             ClientState::Active if activity.stalled_us() == 0 => {
                 let running = age(client.request_us());
-                let oldest = self.oldest(database);
-                oldest.statement = oldest.statement.max(running);
                 let slow = self.insight.slow_us();
                 if running > slow && !self.insight.ignores_slow(client) {
                     let limits = (slow, STATEMENT_CRITICAL.max(slow));
@@ -261,8 +234,6 @@ impl Pass<'_> {
             }
             ClientState::IdleInTransaction => {
                 let idle = age(activity.thinking_us());
-                let oldest = self.oldest(database);
-                oldest.idle_in_transaction = oldest.idle_in_transaction.max(idle);
                 let behind = queued + self.locked_out.get(&client.id).copied().unwrap_or(0);
                 let limits = match behind {
                     0 => IDLE,
@@ -273,8 +244,6 @@ impl Pass<'_> {
             _ => {}
         }
         let transaction = age(activity.transaction_us());
-        let oldest = self.oldest(database);
-        oldest.transaction = oldest.transaction.max(transaction);
         let limits = (self.insight.slow_transaction_us(), u64::MAX);
         self.raise(Flag::LongTransaction, transaction, limits, client);
     }
@@ -419,15 +388,12 @@ mod tests {
         scan(16);
         assert_eq!(warning(Flag::Queued), (0, 1));
         assert_eq!(count(&insight, Flag::Queued, Severity::Critical), (1, 1));
-        let oldest = insight.flags().oldest["db"];
-        assert_eq!(oldest.queued, 6 * SECOND);
-        assert_eq!(oldest.idle_in_transaction, 16 * SECOND);
 
         for slot in [&idle, &queued] {
             slot.set_state(ClientState::Idle);
         }
         scan(17);
-        assert!(insight.flags().up.is_empty() && insight.flags().oldest.is_empty());
+        assert!(insight.flags().up.is_empty());
         assert_eq!(count(&insight, Flag::Queued, Severity::Critical), (0, 1));
     }
 }
