@@ -125,6 +125,9 @@ mod quiet;
 // Corners of the protocol: half frames, goodbyes in the middle, statements undone by errors.
 #[path = "spec/edges.rs"]
 mod edges;
+// Corners of what is counted: floods, silence, skipped requests, names.
+#[path = "spec/observation.rs"]
+mod observation;
 // Corners of the pool: counts, queues, removal.
 #[path = "spec/pool_edges.rs"]
 mod pool_edges;

@@ -12,7 +12,7 @@ use crate::sql::{self, Stream, Summary};
 use crate::stats::Activity;
 use crate::stats::clock::now_us;
 use crate::wire::backend::{self, tag};
-use crate::wire::frame::{HEADER, Header};
+use crate::wire::frame::{self, HEADER, Header};
 use crate::wire::frontend;
 
 /// Bytes of a text in pieces that are kept for those who want to read it.
@@ -49,12 +49,14 @@ impl Link<'_> {
     #[inline]
     fn batch_now(&mut self) -> u64 {
         if self.observed.batch_us == 0 {
-            self.observed.batch_us = if self.server.tracker.is_busy() {
-                now_us()
-            } else {
+            // Behind a Flush a query may go on after any silence.
+            let is_first = self.timing.is_first_read() && !self.server.tracker.is_busy();
+            self.observed.batch_us = if is_first {
                 self.timing
                     .query_since()
                     .max(self.server.tracker.free_since_us())
+            } else {
+                now_us()
             };
         }
         self.observed.batch_us
@@ -179,10 +181,14 @@ impl Link<'_> {
             }
             frontend::tag::PARSE => {
                 if let Some((name, body)) = frontend::split_parse(seen) {
-                    let what = Summary::from(&sql::single(body, self.client.params.rules()));
-                    let name = name.to_vec();
-                    self.server.tracker.parsed_by_name(&name, what);
-                    self.server.tracker.parsed(&name, what, b"");
+                    let statement = sql::single(body, self.client.params.rules());
+                    let what = Summary::from(&statement);
+                    let text = body.get(statement.span).unwrap_or_default();
+                    self.server.tracker.parsed_by_name(name, what, text);
+                    self.server.tracker.parsed(name, what, b"");
+                } else if let Some((name, _)) = frame::cstr(&seen[HEADER..]) {
+                    // Too long to be read: the name is not what it was.
+                    self.server.tracker.closed_by_name(name);
                 }
                 self.server.tracker.add_request_bytes(header.total);
             }
@@ -192,6 +198,12 @@ impl Link<'_> {
                     let what = self.server.tracker.named(&name);
                     self.observe_bind(header, range, what, None);
                 }
+            }
+            frontend::tag::CLOSE => {
+                if let Some((b'S', name)) = frontend::described(seen) {
+                    self.server.tracker.closed_by_name(name);
+                }
+                self.server.tracker.add_request_bytes(header.total);
             }
             _ => self.server.tracker.add_request_bytes(header.total),
         }
@@ -218,7 +230,11 @@ impl Link<'_> {
         let unparsed = self.client.inbound.unparsed();
         let portal = unparsed.get(HEADER..name.start.saturating_sub(1));
         if let (Some(what), Some(portal)) = (what, portal) {
-            tracker.bound(portal, what, || shared.map_or(&b""[..], Statement::text));
+            tracker.bound(portal, what, |tracker| match shared {
+                Some(statement) => Some(statement.text().into()),
+                None if name.is_empty() => tracker.unnamed_text(),
+                None => tracker.named_text(unparsed.get(name)?),
+            });
         }
     }
 
@@ -311,7 +327,10 @@ impl Link<'_> {
             tag::EMPTY_QUERY if is_statement => tracker.completed_empty(),
             tag::PORTAL_SUSPENDED if is_statement => tracker.suspended(),
             tag::FUNCTION_RESULT => tracker.function_returned(),
-            tag::COPY_IN => tracker.copy_begins(now_us()),
+            tag::COPY_IN => {
+                tracker.copy_begins(now_us());
+                self.observed.server_stall_us = 0;
+            }
             _ => {}
         }
     }
@@ -341,9 +360,10 @@ impl Link<'_> {
             Answering::Nothing => Failed::Unasked,
             Answering::Query => Failed::Query,
             Answering::Sync => Failed::Sync,
-            Answering::Execute | Answering::Step => Failed::Extended {
-                executes: self.server.pending.executes_to_sync(),
-            },
+            Answering::Execute | Answering::Step => {
+                let (executes, others) = self.server.pending.runs_to_sync();
+                Failed::Extended { executes, others }
+            }
         };
         let unparsed = self.client.outbound.unparsed();
         let seen = &unparsed[..unparsed.len().min(header.total)];
@@ -366,7 +386,7 @@ impl Link<'_> {
         };
         if tracker.is_on() {
             tracker.reply(header.total);
-            tracker.ready(ends_query);
+            tracker.ready(ends_query, is_last);
             tracker.ready_late(now);
         }
         now

@@ -17,6 +17,9 @@ impl Link<'_> {
         let pending = &self.server.pending;
         // What the server will ignore is passed on as it is and leaves no trace.
         if self.max_prepared == 0 || pending.is_skipping() {
+            if !pending.is_skipping() && !self.has_names(header) {
+                return Ok(false);
+            }
             let request = match header.tag {
                 tag::PARSE => Request::Parse(None),
                 tag::BIND => Request::Bind,
@@ -32,6 +35,27 @@ impl Link<'_> {
             tag::BIND => self.take_bind(header),
             _ => self.take_described(header),
         }
+    }
+
+    /// Whether enough of a frame is here to see its names, where somebody wants to.
+    fn has_names(&mut self, header: Header) -> bool {
+        let wanted = header.total.min(LARGE);
+        let unparsed = self.client.inbound.unparsed();
+        if !self.server.tracker.is_on() || unparsed.len() >= wanted {
+            return true;
+        }
+        let has_names = match header.tag {
+            tag::PARSE => unparsed.get(HEADER) == Some(&0),
+            tag::BIND => matches!(
+                frontend::bind_statement(unparsed, header.total),
+                Ok(Some(_))
+            ),
+            _ => false,
+        };
+        if !has_names {
+            self.client.inbound.grow(wanted);
+        }
+        has_names
     }
 
     /// Whether the whole frame is here; makes room for the rest when it is not.

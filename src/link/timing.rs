@@ -16,6 +16,8 @@ use crate::wire::backend::Status;
 pub(super) struct Timing {
     /// When the query began, µs; 0 while the client thinks.
     query_since: u64,
+    /// Nothing more was read since.
+    is_first_read: bool,
     transaction_since: u64,
     /// When the client began to think inside a transaction; 0 otherwise.
     thinking_since: u64,
@@ -32,6 +34,7 @@ impl Timing {
         counters.add(Count::ServerAssignments, 1);
         let timing = Self {
             query_since: since_us,
+            is_first_read: true,
             transaction_since: since_us,
             thinking_since: 0,
             now: since_us,
@@ -56,8 +59,15 @@ impl Timing {
         self.query_since
     }
 
+    /// HOT. Whether what is at hand was read with the running query's first message.
+    #[inline]
+    pub fn is_first_read(&self) -> bool {
+        self.is_first_read
+    }
+
     #[inline]
     pub fn received(&mut self, bytes: usize) {
+        self.is_first_read = false;
         self.received += bytes as u64;
     }
 
@@ -77,6 +87,7 @@ impl Timing {
             return;
         }
         self.query_since = now_us();
+        self.is_first_read = true;
         if self.thinking_since != 0 {
             let thought = self.query_since.saturating_sub(self.thinking_since);
             tracker.thought(thought, self.query_since);

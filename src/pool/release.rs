@@ -60,7 +60,9 @@ impl Pool {
 
 /// Gives back a server whose session must be reset first: runs `sql` (server_reset_query) on the
 /// lane, then releases; closes it when that fails.
-pub fn reset(server: Box<PooledServer>, lane: usize, sql: String) {
+pub fn reset(mut server: Box<PooledServer>, lane: usize, sql: String) {
+    // Whoever comes next has none of these names.
+    server.tracker.forget_prepared();
     test(server, lane, sql, "reset query failed");
 }
 

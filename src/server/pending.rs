@@ -150,13 +150,16 @@ impl Pending {
         }
     }
 
-    /// Executes that an error now would take along.
-    pub fn executes_to_sync(&self) -> usize {
+    /// What runs something and would be taken along by an error now: Executes, and Queries and
+    /// FunctionCalls.
+    pub fn runs_to_sync(&self) -> (usize, usize) {
         let failing = self.queue.iter();
-        failing
-            .take_while(|request| !matches!(request, Request::Sync))
-            .filter(|request| matches!(request, Request::Execute))
-            .count()
+        let failing = failing.take_while(|request| !matches!(request, Request::Sync));
+        failing.fold((0, 0), |(executes, others), request| match request {
+            Request::Execute => (executes + 1, others),
+            Request::Query | Request::FunctionCall => (executes, others + 1),
+            _ => (executes, others),
+        })
     }
 
     /// Extended messages were sent since the last Sync: without a Flush the server may keep their

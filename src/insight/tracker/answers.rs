@@ -2,6 +2,7 @@
 
 use super::{Done, Running, Tracker};
 use crate::insight::figures::{Parts, SUCCESS, SqlState};
+use crate::stats::clock::now_us;
 
 /// Which request of the extended protocol failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Failed {
     Extended {
         /// Executes that will not be answered, the failed one included.
         executes: usize,
+        /// Queries and FunctionCalls among them.
+        others: usize,
     },
     /// Sync itself: the commit did not work.
     Sync,
@@ -66,7 +69,12 @@ impl Tracker {
     fn finish(&mut self, sqlstate: SqlState, rows: u64) {
         let result_bytes = std::mem::take(&mut self.reply_bytes);
         self.rows = 0;
-        let Some(run) = self.running.pop_front() else {
+        let copy_since_us = std::mem::take(&mut self.copy_since_us);
+        if copy_since_us != 0 && sqlstate != SUCCESS {
+            // Refused before its data ended: up to here it was the client's time.
+            self.stall_us += now_us().saturating_sub(copy_since_us);
+        }
+        let Some(mut run) = self.running.pop_front() else {
             // More answers than statements were seen in the text: an addition to the last.
             if let Some(last) = self.done.last_mut() {
                 last.rows += rows;
@@ -74,6 +82,10 @@ impl Tracker {
             }
             return;
         };
+        self.answered = run.request;
+        if run.more > 0 && sqlstate == SUCCESS {
+            self.running.push_front(run.next_alike());
+        }
         let mut done = Done {
             run,
             sqlstate,
@@ -95,16 +107,16 @@ impl Tracker {
             Failed::Query => {
                 let request = self.running.front().map(|run| run.request);
                 self.finish(sqlstate, 0);
-                while self.running.front().map(|run| run.request) == request && request.is_some() {
-                    self.skip_front();
+                if self.running.front().map(|run| run.request) == request {
+                    self.skip_requests(1);
                 }
             }
-            Failed::Extended { executes: 0 } => self.failed_before_execute(sqlstate),
-            Failed::Extended { executes } => {
-                self.finish(sqlstate, 0);
-                for _ in 1..executes {
-                    self.skip_front();
+            Failed::Extended { executes, others } => {
+                match executes {
+                    0 => self.failed_before_execute(sqlstate),
+                    _ => self.finish(sqlstate, 0),
                 }
+                self.skip_requests(executes.saturating_sub(1) + others);
             }
             Failed::Sync => {
                 if let Some(last) = self.done.last_mut() {
@@ -112,6 +124,22 @@ impl Tracker {
                 }
             }
             Failed::Unasked => self.unasked_error(sqlstate),
+        }
+    }
+
+    /// PostgreSQL skips so many requests.
+    fn skip_requests(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(request) = self.running.front().map(|run| run.request) else {
+                return;
+            };
+            while self
+                .running
+                .front()
+                .is_some_and(|run| run.request == request)
+            {
+                self.skip_front();
+            }
         }
     }
 
@@ -139,6 +167,7 @@ impl Tracker {
             request: self.requests,
             is_extended: true,
             continues: false,
+            more: 0,
             start_us: self.free_since_us,
             first_us: 0,
             parts: Parts {
@@ -158,10 +187,15 @@ impl Tracker {
         self.finish(sqlstate, 0);
     }
 
-    /// HOT. ReadyForQuery of a request: what it left unanswered never ran.
+    /// HOT. ReadyForQuery of a request, or of the last one: what it left unanswered never ran.
     #[inline]
-    pub fn ready(&mut self, ends_query: bool) {
-        if ends_query && !self.running.is_empty() {
+    pub fn ready(&mut self, ends_query: bool, is_last: bool) {
+        if is_last {
+            while !self.running.is_empty() {
+                self.skip_front();
+            }
+            self.last_parsed = None;
+        } else if ends_query && !self.running.is_empty() {
             self.drop_unanswered();
         }
         if let Some(last) = self.done.last_mut() {
@@ -171,10 +205,9 @@ impl Tracker {
 
     /// The lexer saw more statements in a Query than were answered.
     fn drop_unanswered(&mut self) {
-        let answered = self.done.last().map(|done| done.run.request);
-        while self.running.front().is_some_and(|run| {
-            !run.is_extended && (answered.is_none() || answered == Some(run.request))
-        }) {
+        let answered = self.answered;
+        let is_left = |run: &Running| !run.is_extended && run.request == answered;
+        while self.running.front().is_some_and(is_left) {
             self.skip_front();
         }
     }

@@ -35,6 +35,8 @@ use transaction::Transaction;
 
 /// Answered statements are recorded at the latest when there are this many.
 const MAX_DONE: usize = 64;
+/// Statements in flight that are told apart; what a text holds beyond them is counted as unseen.
+const MAX_RUNNING: usize = 16_384;
 /// Named portals and statements remembered per server; more are counted as unseen.
 const MAX_NAMES: usize = 4096;
 
@@ -47,6 +49,8 @@ struct Running {
     is_extended: bool,
     /// It goes on with a portal that has run already: no call of its own.
     continues: bool,
+    /// It stands for so many more of its request, all unseen.
+    more: u32,
     /// When its request was there, µs.
     start_us: u64,
     /// When the first byte of its reply was there, µs; 0 while it is not.
@@ -101,6 +105,14 @@ impl Done {
     }
 }
 
+/// A statement whose name went to the server as it is.
+#[derive(Debug)]
+struct Named {
+    what: Summary,
+    /// Its text, where it was not known.
+    text: Option<Box<[u8]>>,
+}
+
 /// A portal that was bound.
 #[derive(Debug, Default)]
 struct Portal {
@@ -120,6 +132,8 @@ pub struct Tracker {
     /// Requests numbered, so that the statements of one Query are known.
     requests: u32,
     running: VecDeque<Running>,
+    /// The request that the last answer belonged to.
+    answered: u32,
     done: Vec<Done>,
     /// How many of `done` have their time.
     settled: usize,
@@ -149,10 +163,29 @@ pub struct Tracker {
     /// Text of the unnamed statement, where its fingerprint has none yet.
     unnamed_text: Option<Box<[u8]>>,
     /// Statements by name where names go to the server as they are (`max_prepared_statements = 0`).
-    named: HashMap<Box<[u8]>, Summary>,
+    named: HashMap<Box<[u8]>, Named>,
     /// SQL-level PREPARE: bodies by name.
     prepared: HashMap<Box<[u8]>, Body>,
     transaction: Transaction,
+}
+
+impl Running {
+    /// The next of those that it stands for.
+    fn next_alike(&mut self) -> Self {
+        Self {
+            what: self.what,
+            request: self.request,
+            is_extended: self.is_extended,
+            continues: false,
+            more: std::mem::take(&mut self.more) - 1,
+            start_us: self.start_us,
+            first_us: 0,
+            parts: Parts::default(),
+            request_bytes: 0,
+            text_hash: 0,
+            extra: None,
+        }
+    }
 }
 
 impl Tracker {
@@ -166,6 +199,7 @@ impl Tracker {
             is_on: false,
             requests: 0,
             running: VecDeque::new(),
+            answered: 0,
             done: Vec::new(),
             settled: 0,
             awaits_ready: false,
@@ -238,11 +272,10 @@ impl Tracker {
         let name = done.run.extra.as_mut().and_then(|extra| extra.name.take());
         let body = done.run.extra.as_mut().and_then(|extra| extra.body.take());
         match (done.run.what.verb, name) {
-            (Verb::Prepare, Some(name)) if self.prepared.len() < MAX_NAMES => {
-                if let Some(body) = body {
-                    self.prepared.insert(name, body);
-                }
-            }
+            (Verb::Prepare, Some(name)) => match body {
+                Some(body) => requests::remember(&mut self.prepared, &name, body),
+                None => drop(self.prepared.remove(&name)),
+            },
             (Verb::Deallocate, Some(name)) => {
                 self.prepared.remove(&name);
             }

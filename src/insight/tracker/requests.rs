@@ -1,6 +1,8 @@
 //! HOT. What was asked of a server.
 
-use super::{Body, Extra, MAX_NAMES, Portal, Running, Tracker};
+use std::collections::HashMap;
+
+use super::{Body, Extra, MAX_NAMES, MAX_RUNNING, Named, Portal, Running, Tracker};
 use crate::insight::Insight;
 use crate::insight::figures::Parts;
 use crate::insight::labels;
@@ -9,6 +11,8 @@ use crate::sql::{Class, Statement, Summary, Verb};
 
 /// Longest sample kept, bytes.
 const SAMPLE: usize = 4 << 10;
+/// Bytes of a longer statement that are enough for its text.
+const TELLING: usize = 16 << 10;
 /// Longest comment with tags kept, bytes.
 const TAGS: usize = 1 << 10;
 
@@ -75,14 +79,18 @@ impl Tracker {
 
     /// HOT. A statement of a simple Query; its fingerprint.
     pub fn statement(&mut self, statement: &Statement, text: Text<'_>, now: u64) -> u64 {
+        if self.running.len() >= MAX_RUNNING {
+            return self.one_more(now);
+        }
         let mut what = Summary::from(statement);
         let mut extra = None;
         if what.verb != Verb::Other {
             self.resolve(&mut what, statement, text, &mut extra);
         }
-        if self.is_first(what.fingerprint) {
-            extra.get_or_insert_with(Box::<Extra>::default).text =
-                Some(text.get(&statement.span).into());
+        let raw = text.get(&statement.span);
+        // Of a statement far behind in a long text too little is there: another brings it whole.
+        if raw.len() >= statement.span.len().min(TELLING) && self.is_first(what.fingerprint) {
+            extra.get_or_insert_with(Box::<Extra>::default).text = Some(raw.into());
         }
         if self.insight.keeps_samples() {
             extra.get_or_insert_with(Box::<Extra>::default).sample =
@@ -97,6 +105,20 @@ impl Tracker {
             0
         };
         self.push(what, false, now, text_hash, extra);
+        what.fingerprint
+    }
+
+    /// A statement for which there is no room: one text can hold hundreds of millions.
+    #[cold]
+    fn one_more(&mut self, now: u64) -> u64 {
+        let what = Summary {
+            fingerprint: labels::UNSEEN,
+            ..Summary::default()
+        };
+        match self.running.back_mut() {
+            Some(last) if last.request == self.requests && last.what == what => last.more += 1,
+            _ => self.push(what, false, now, 0, None),
+        }
         what.fingerprint
     }
 
@@ -163,27 +185,41 @@ impl Tracker {
     }
 
     /// A Parse whose name goes to the server as it is.
-    pub fn parsed_by_name(&mut self, name: &[u8], what: Summary) {
-        if self.named.len() < MAX_NAMES {
-            self.named.insert(name.into(), what);
-        }
+    pub fn parsed_by_name(&mut self, name: &[u8], what: Summary, text: &[u8]) {
+        let is_new = !self.insight.known.has(what.fingerprint);
+        let text = is_new.then(|| head(text, SAMPLE));
+        remember(&mut self.named, name, Named { what, text });
+    }
+
+    /// Close of a name that went to the server as it is.
+    pub fn closed_by_name(&mut self, name: &[u8]) {
+        self.named.remove(name);
     }
 
     /// What a name stands for that went to the server as it is.
     pub fn named(&self, name: &[u8]) -> Option<Summary> {
-        self.named.get(name).copied()
+        self.named.get(name).map(|named| named.what)
+    }
+
+    /// Its text, once, where it was not known.
+    pub fn named_text(&mut self, name: &[u8]) -> Option<Box<[u8]>> {
+        self.named.get_mut(name)?.text.take()
+    }
+
+    /// The text of the unnamed statement, once, where it was not known.
+    pub fn unnamed_text(&mut self) -> Option<Box<[u8]>> {
+        self.unnamed_text.take()
     }
 
     /// HOT. A Bind was sent. `text`: the statement's text, asked for only when it is not known.
-    pub fn bound<'a>(&mut self, portal: &[u8], what: Summary, text: impl FnOnce() -> &'a [u8]) {
+    pub fn bound(
+        &mut self,
+        portal: &[u8],
+        what: Summary,
+        text: impl FnOnce(&mut Self) -> Option<Box<[u8]>>,
+    ) {
         let is_new = !self.insight.known.has(what.fingerprint);
-        let text = match is_new {
-            false => None,
-            true => match self.unnamed_text.take() {
-                Some(text) => Some(text),
-                None => Some(text().into()),
-            },
-        };
+        let text = if is_new { text(self) } else { None };
         let bound = Portal {
             what,
             text: text.filter(|text| !text.is_empty()),
@@ -191,8 +227,8 @@ impl Tracker {
         };
         if portal.is_empty() {
             self.unnamed_portal = Some(bound);
-        } else if self.portals.len() < MAX_NAMES {
-            self.portals.insert(portal.into(), bound);
+        } else {
+            remember(&mut self.portals, portal, bound);
         }
     }
 
@@ -253,6 +289,7 @@ impl Tracker {
             request: self.requests,
             is_extended,
             continues: false,
+            more: 0,
             start_us: now,
             first_us: 0,
             parts: Parts {
@@ -312,6 +349,15 @@ impl Tracker {
         if let Some(run) = self.running.front_mut() {
             run.request_bytes += bytes;
         }
+    }
+}
+
+/// Under a new name only while there is room; what an old name stood for goes in any case.
+pub(super) fn remember<V>(names: &mut HashMap<Box<[u8]>, V>, name: &[u8], value: V) {
+    if let Some(known) = names.get_mut(name) {
+        *known = value;
+    } else if names.len() < MAX_NAMES {
+        names.insert(name.into(), value);
     }
 }
 

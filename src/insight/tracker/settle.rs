@@ -131,6 +131,7 @@ impl Tracker {
             request: self.requests,
             is_extended: self.done[first].run.is_extended,
             continues: false,
+            more: 0,
             start_us: 0,
             first_us: 0,
             parts: Parts {
