@@ -324,11 +324,12 @@ fn a_cancelled_statement_is_an_error_of_its_own() {
     let cancel = client.canceller();
     let (_client, reply) = {
         let running = client.spawn("select pg_sleep(60) as a");
-        let user = "app";
-        crate::assert_soon!(
-            scene.bouncer.pool(&scene.database, user, "sv_active") == 1,
-            "a running statement"
+        let asked = format!(
+            "select count(*) from pg_stat_activity where state = 'active' and datname = '{}' \
+             and query like 'select pg_sleep(60)%'",
+            scene.database
         );
+        crate::assert_soon!(Pg::shared().ask(&asked) == "1", "a running statement");
         cancel();
         running.join().expect("an answer")
     };
