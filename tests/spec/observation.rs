@@ -221,3 +221,43 @@ fn a_name_of_another_client_is_not_this_ones() {
     assert_eq!(scene.cell("select $1 as a", "calls"), "");
     assert_eq!(scene.cell("select $1 as c", "errors"), "");
 }
+
+#[test]
+fn long_names_cost_no_more_than_postgresql_keeps_of_them() {
+    only_pgweir!();
+    let scene = Scene::new(|bouncer| bouncer);
+    let mut client = scene.client();
+    client.ok("begin");
+    client.exchange(&[parse("s", "select 1 as a"), sync()].concat());
+    let before = scene.bouncer.peak_rss_kb();
+    let tail = "x".repeat(60_000);
+    for at in 0..1500 {
+        client.exchange(&[bind(&format!("p{at}{tail}"), "s", &[]), sync()].concat());
+    }
+    let grown = scene.bouncer.peak_rss_kb() - before;
+    assert!(grown < 20 << 10, "{grown} kB");
+    let kept = &format!("p7{tail}")[..63];
+    client.exchange(&[execute(kept, 0), sync()].concat());
+    client.ok("commit");
+    scene.assert_calls("select $1 as a", 1);
+}
+
+#[test]
+fn portals_that_nobody_runs_cost_no_texts() {
+    only_pgweir!();
+    let scene = Scene::new(|bouncer| bouncer.set("max_prepared_statements", 100));
+    let mut client = scene.client();
+    client.ok("begin");
+    let sql = format!("select 1 as a /* {} */", "x".repeat(60_000));
+    client.exchange(&[parse("s", &sql), sync()].concat());
+    let before = scene.bouncer.peak_rss_kb();
+    for at in 0..1500 {
+        client.exchange(&[bind(&format!("p{at}"), "s", &[]), sync()].concat());
+    }
+    let grown = scene.bouncer.peak_rss_kb() - before;
+    assert!(grown < 20 << 10, "{grown} kB");
+    client.exchange(&[execute("p1400", 0), sync()].concat());
+    client.ok("commit");
+    client.exchange(&run_prepared("s", &[]));
+    scene.assert_calls("select $1 as a", 2);
+}

@@ -39,6 +39,10 @@ const MAX_DONE: usize = 64;
 const MAX_RUNNING: usize = 16_384;
 /// Named portals and statements remembered per server; more are counted as unseen.
 const MAX_NAMES: usize = 4096;
+/// Bytes of a name that PostgreSQL keeps (NAMEDATALEN - 1).
+const NAME: usize = 63;
+/// Named portals that keep a text that is not known yet.
+const MAX_TEXTS: usize = 32;
 
 /// A statement that was sent and is not answered.
 #[derive(Debug)]

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Body, Extra, MAX_NAMES, MAX_RUNNING, Named, Portal, Running, Tracker};
+use super::{
+    Body, Extra, MAX_NAMES, MAX_RUNNING, MAX_TEXTS, NAME, Named, Portal, Running, Tracker,
+};
 use crate::insight::Insight;
 use crate::insight::figures::Parts;
 use crate::insight::labels;
@@ -38,9 +40,14 @@ impl<'a> Text<'a> {
 /// A name as PostgreSQL takes it: without its quotes, or in lower case.
 fn folded(name: &[u8]) -> Box<[u8]> {
     match name {
-        [b'"', inner @ .., b'"'] => inner.into(),
-        plain => plain.to_ascii_lowercase().into(),
+        [b'"', inner @ .., b'"'] => kept(inner).into(),
+        plain => kept(plain).to_ascii_lowercase().into(),
     }
+}
+
+/// What PostgreSQL keeps of a name.
+fn kept(name: &[u8]) -> &[u8] {
+    &name[..name.len().min(NAME)]
 }
 
 /// The body of a PREPARE: what stands behind AS.
@@ -193,17 +200,17 @@ impl Tracker {
 
     /// Close of a name that went to the server as it is.
     pub fn closed_by_name(&mut self, name: &[u8]) {
-        self.named.remove(name);
+        self.named.remove(kept(name));
     }
 
     /// What a name stands for that went to the server as it is.
     pub fn named(&self, name: &[u8]) -> Option<Summary> {
-        self.named.get(name).map(|named| named.what)
+        self.named.get(kept(name)).map(|named| named.what)
     }
 
     /// Its text, once, where it was not known.
     pub fn named_text(&mut self, name: &[u8]) -> Option<Box<[u8]>> {
-        self.named.get_mut(name)?.text.take()
+        self.named.get_mut(kept(name))?.text.take()
     }
 
     /// The text of the unnamed statement, once, where it was not known.
@@ -219,7 +226,8 @@ impl Tracker {
         text: impl FnOnce(&mut Self) -> Option<Box<[u8]>>,
     ) {
         let is_new = !self.insight.known.has(what.fingerprint);
-        let text = if is_new { text(self) } else { None };
+        let has_room = portal.is_empty() || self.portals.len() < MAX_TEXTS;
+        let text = if is_new && has_room { text(self) } else { None };
         let bound = Portal {
             what,
             text: text.filter(|text| !text.is_empty()),
@@ -238,7 +246,7 @@ impl Tracker {
         let bound = if portal.is_empty() {
             self.unnamed_portal.as_mut()
         } else {
-            self.portals.get_mut(portal)
+            self.portals.get_mut(kept(portal))
         };
         let Some(bound) = bound else {
             let what = Summary {
@@ -354,6 +362,7 @@ impl Tracker {
 
 /// Under a new name only while there is room; what an old name stood for goes in any case.
 pub(super) fn remember<V>(names: &mut HashMap<Box<[u8]>, V>, name: &[u8], value: V) {
+    let name = kept(name);
     if let Some(known) = names.get_mut(name) {
         *known = value;
     } else if names.len() < MAX_NAMES {
