@@ -312,6 +312,8 @@ impl Raised {
         if fingerprint != 0 {
             let text = view.text(fingerprint).unwrap_or_default();
             let text = &text[..text.floor_char_boundary(TEXT)];
+            // A quoted name may hold anything, and a terminal obeys it.
+            let text = text.replace(char::is_control, " ");
             line += &format!(": {fingerprint:016x} {text}");
         }
         line

@@ -261,3 +261,16 @@ fn portals_that_nobody_runs_cost_no_texts() {
     client.exchange(&run_prepared("s", &[]));
     scene.assert_calls("select $1 as a", 2);
 }
+
+#[test]
+fn a_name_with_line_breaks_forges_no_line_of_the_log() {
+    only_pgweir!();
+    let scene = Scene::new(|bouncer| bouncer.own("slow_statement_ms", 200));
+    let mut client = scene.client();
+    client.ok("select pg_sleep(3) as \"a\nFORGED\rline\"");
+    crate::assert_soon!(scene.bouncer.logged("no longer slow") > 0, "the flag ends");
+    let log = scene.bouncer.log();
+    assert!(log.contains("FORGED"), "the text is told");
+    let is_forged = |line: &str| line.starts_with("FORGED") || line.starts_with("line");
+    assert!(!log.split(['\n', '\r']).any(is_forged), "{log}");
+}
