@@ -197,7 +197,7 @@ class Demo:
         say("\nLook around from another terminal:")
         psql = f"{self.client}/psql 'host=127.0.0.1 port={self.port} sslmode=require"
         say(f"  PGPASSWORD={ADMIN_PASSWORD} {psql} user={ADMIN} dbname=pgbouncer' -c 'show pools'")
-        say("      also: show clients, show servers, show stats, show config, show help")
+        say("      also: show statements, show activity, show blocked, show clients, show help")
         say(f"  PGPASSWORD={PASSWORD} {psql} user={USER} dbname={DATABASE}'")
         say(f"  curl http://127.0.0.1:{self.http_port}/metrics")
         say(f"  pgweir's log: {self.dir}/pgweir.log\n")
@@ -250,6 +250,8 @@ class Demo:
             say(f"  BROKEN {line}")
         say("\nshow pools\n" + self.screen("show pools", [
             "database", "user", "cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "maxwait", "pool_mode"]))
+        say("\nshow statements limit 5\n" + self.screen("show statements limit 5", [
+            "fingerprint", "pct", "calls", "errors", "mean_ms", "p95_ms", "query"]))
         say("\nshow stats_totals\n" + self.screen("show stats_totals", [
             "database", "server_assignment_count", "xact_count", "query_count", "bytes_received", "bytes_sent",
             "wait_time", "client_login_count"]))
