@@ -11,9 +11,13 @@
 //! lists.rs elements.rs integers.rs IN, ARRAY and VALUES of any length
 //! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
 //! tags.rs names.rs                 comments with tags · what a text is about
+//! touches.rs effects.rs            what a statement leaves behind in its session · what exactly
+//! control.rs                       texts that a pooler may answer by itself
 //! ```
 
 mod bytes;
+mod control;
+mod effects;
 mod elements;
 mod hash;
 mod integers;
@@ -31,14 +35,18 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod text;
+mod touches;
 mod utility;
 mod words;
 
+pub use control::{Control, control};
+pub use effects::{Effect, effects};
 pub use hash::of_label;
 pub use names::{mask_application, verb_and_relation};
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;
+pub use touches::Touches;
 
 use std::ops::Range;
 
@@ -128,6 +136,8 @@ pub struct Statement {
     pub verb: Verb,
     /// Changes rows or takes row locks (INSERT, UPDATE, DELETE, MERGE, FOR UPDATE/SHARE, LOCK, DDL).
     pub writes: bool,
+    /// What it may leave behind in its session.
+    pub touches: Touches,
     /// Where it stands in the text, without the semicolon and the blanks around it.
     pub span: Range<usize>,
     /// The comment at its begin or end that may hold tags (sqlcommenter, marginalia).
@@ -153,6 +163,8 @@ pub struct Summary {
     pub verb: Verb,
     /// Changes rows or takes row locks.
     pub writes: bool,
+    /// What it may leave behind in its session.
+    pub touches: Touches,
 }
 
 impl From<&Statement> for Summary {
@@ -162,6 +174,7 @@ impl From<&Statement> for Summary {
             class: statement.class,
             verb: statement.verb,
             writes: statement.writes,
+            touches: statement.touches,
         }
     }
 }
