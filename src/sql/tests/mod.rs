@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod change;
+mod control;
 mod cost;
 mod pieces;
 mod pinned;
