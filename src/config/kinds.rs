@@ -114,6 +114,18 @@ words!(
         Json = "json",
 });
 
+words!(
+    /// How much of a session a client keeps in transaction mode.
+    SessionMode, "strict, tracked, pgbouncer" {
+        /// All of it, and servers of which nobody can say what was set are reset.
+        #[default]
+        Strict = "strict",
+        /// All that the text of its statements says.
+        Tracked = "tracked",
+        /// Only what PostgreSQL reports.
+        Pgbouncer = "pgbouncer",
+});
+
 /// PostgreSQL's log_line_prefix. Values lose their trailing blank here, so one is always put behind
 /// it; single quotes around it, as in postgresql.conf, are taken off.
 pub struct LinePrefix;

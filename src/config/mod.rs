@@ -44,7 +44,9 @@ pub use demand::{Demand, Verdict, server_demand};
 pub use diff::{Change, Fate, diff, fate, is_server_tls_changed};
 pub use effective::PoolView;
 pub use error::{ConfigError, ConfigErrors, Place, Problem, SetError};
-pub use kinds::{AuthType, LoadBalance, Password, PoolMode, Protocols, SlowLogFormat, SslMode};
+pub use kinds::{
+    AuthType, LoadBalance, Password, PoolMode, Protocols, SessionMode, SlowLogFormat, SslMode,
+};
 pub use load::{load, parse};
 pub use reference::reference;
 pub use registry::{Entry, Reload, Status};

@@ -3,10 +3,10 @@
 //! Owns `OwnSettings` and its table. They live in a second file that includes the untouched
 //! `pgbouncer.ini`, because PgBouncer refuses the section.
 
-use super::kinds::{LinePrefix, ListenAddr, Secret, SlowLogFormat};
+use super::kinds::{LinePrefix, ListenAddr, Secret, SessionMode, SlowLogFormat};
 use super::registry::Status::Effective as EFFECTIVE;
 use super::registry::{Entry, Reload, default_of, registry};
-use super::value::{Count, Flag, Kind, Millis, Path, Text, Words};
+use super::value::{Count, Flag, Kind, Millis, Path, Seconds, Text, Words};
 
 registry! {
     /// Our own settings: one field per key of `[pgweir]`.
@@ -53,4 +53,14 @@ registry! {
         "Queries of your own whose results become metrics, asked by monitor_user; config/custom_queries.ini shows the form. A reload reads it again.";
     targets_file: Path = Some(""), Live, EFFECTIVE,
         "Limits for single statements by fingerprint, counted as pgweir_target_missed_total; config/targets.ini shows the form. A reload reads it again.";
+    session_state: SessionMode = Some("strict"), Live, EFFECTIVE,
+        "In transaction mode: strict = each client keeps its own settings, and a server on which a function may have set something is reset; tracked = it keeps what its statements say; pgbouncer = only what PostgreSQL reports, and each BEGIN is sent at once.";
+    hold_begin_ms: Millis = Some("100"), Live, EFFECTIVE,
+        "In transaction mode: how long a BEGIN is held back to be sent with the first statement behind it; 0 = sent at once.";
+    keep_unnamed: Flag = Some("0"), Live, EFFECTIVE,
+        "In transaction mode: keeps unnamed statements of the extended protocol prepared on the servers, within max_prepared_statements.";
+    pin_timeout: Seconds = Some("0"), Live, EFFECTIVE,
+        "How long a client that is pinned to its server may be idle outside of a transaction; 0 = for ever.";
+    max_pins: Count = Some("0"), Live, EFFECTIVE,
+        "Servers of one pool that may be pinned at once; 0 = half of the pool's size, at least one.";
 }}

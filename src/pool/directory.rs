@@ -22,6 +22,7 @@ use crate::net::dns::Resolver;
 use crate::net::tls::{ClientTls, ServerTls};
 use crate::session::params::Tracked;
 use crate::session::prepared::Dictionary;
+use crate::session::settings::SettingsStore;
 use crate::stats::clock::{as_us, now_us};
 use crate::stats::{Averages, Events, LaneCounters, Registry};
 
@@ -58,6 +59,8 @@ pub struct Shared {
     pub tracked: Arc<Tracked>,
     /// Shared prepared statements.
     pub dictionary: Dictionary,
+    /// Shared sets of untracked settings.
+    pub settings: SettingsStore,
     /// Caps on servers.
     pub caps: Arc<Caps>,
     /// Caps on clients.
@@ -102,6 +105,7 @@ impl Shared {
             insight: Arc::new(insight),
             tracked,
             dictionary: Dictionary::default(),
+            settings: SettingsStore::default(),
             caps: Arc::default(),
             client_caps: Arc::default(),
             scram_keys: DashMap::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, DatabaseConfig, PoolMode};
+use crate::config::{Config, DatabaseConfig, PoolMode, SessionMode};
 use crate::stats::clock::as_us;
 use crate::stats::slots::NEVER;
 
@@ -60,6 +60,16 @@ pub struct Limits {
     pub round_robin: bool,
     /// max_prepared_statements; 0 passes names through.
     pub max_prepared: usize,
+    /// session_state; in session mode a session is the server's, as with PgBouncer.
+    pub session_state: SessionMode,
+    /// hold_begin_ms in µs; 0 sends each BEGIN at once, as session_state = pgbouncer does.
+    pub hold_begin_us: u64,
+    /// keep_unnamed.
+    pub keeps_unnamed: bool,
+    /// pin_timeout in µs; `NEVER` where there is none.
+    pub pin_timeout_us: u64,
+    /// max_pins, resolved; `usize::MAX` is no limit.
+    pub max_pins: usize,
     /// Whether the pool is kept filled without clients (forced user).
     pub has_forced_user: bool,
     /// Timeouts of running queries.
@@ -79,9 +89,11 @@ impl Limits {
         let mode = pool.pool_mode();
         let resets = mode == PoolMode::Session || global.server_reset_query_always;
         let is_named = mode != PoolMode::Session;
+        let own = &config.own;
+        let size = pool.pool_size() as usize;
         Self {
             mode,
-            size: pool.pool_size() as usize,
+            size,
             min_size: pool.min_pool_size() as usize,
             reserve: pool.reserve_pool_size() as usize,
             reserve_timeout_us: as_us(global.reserve_pool_timeout),
@@ -101,6 +113,21 @@ impl Limits {
             } else {
                 0
             },
+            session_state: if is_named {
+                own.session_state
+            } else {
+                SessionMode::Pgbouncer
+            },
+            hold_begin_us: if mode == PoolMode::Transaction
+                && own.session_state != SessionMode::Pgbouncer
+            {
+                as_us(own.hold_begin_ms)
+            } else {
+                0
+            },
+            keeps_unnamed: is_named && own.keep_unnamed,
+            pin_timeout_us: or_never(own.pin_timeout),
+            max_pins: most_pins(own.max_pins as usize, size),
             has_forced_user: database.user.is_some(),
             timeouts: Timeouts {
                 query: or_never(pool.query_timeout()),
@@ -108,6 +135,15 @@ impl Limits {
                 transaction: or_never(pool.transaction_timeout()),
             },
         }
+    }
+}
+
+/// max_pins for a pool of `size` servers (0: no limit).
+fn most_pins(setting: usize, size: usize) -> usize {
+    match (setting, size) {
+        (0, 0) => usize::MAX,
+        (0, size) => (size / 2).max(1),
+        (most, _) => most,
     }
 }
 

@@ -43,12 +43,12 @@ pub use pooled::PooledServer;
 pub use release::{release, release_at, reset};
 pub use state::PoolFigures;
 
-use crate::config::PoolMode;
+use crate::config::{PoolMode, SessionMode};
 use crate::insight::lane::PoolId;
 use crate::stats::PoolCounters;
 use arc_swap::ArcSwap;
 use state::State;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// One pool.
 #[derive(Debug)]
@@ -68,6 +68,9 @@ pub struct Pool {
     clients: AtomicUsize,
     mode: AtomicU8,
     max_prepared: AtomicUsize,
+    session_state: AtomicU8,
+    hold_begin_us: AtomicU64,
+    keeps_unnamed: AtomicBool,
     has_reset: AtomicBool,
     /// Which element of a host list is next.
     host_turn: AtomicUsize,
@@ -93,6 +96,9 @@ impl Pool {
             clients: AtomicUsize::new(0),
             mode: AtomicU8::new(mode_number(limits.mode)),
             max_prepared: AtomicUsize::new(limits.max_prepared),
+            session_state: AtomicU8::new(session_number(limits.session_state)),
+            hold_begin_us: AtomicU64::new(limits.hold_begin_us),
+            keeps_unnamed: AtomicBool::new(limits.keeps_unnamed),
             has_reset: AtomicBool::new(limits.reset_query.is_some()),
             host_turn: AtomicUsize::new(0),
             state: Mutex::new(State::with_lanes(lanes, limits)),
@@ -121,6 +127,28 @@ impl Pool {
     #[inline]
     pub fn max_prepared(&self) -> usize {
         self.max_prepared.load(Relaxed)
+    }
+
+    /// HOT. How much of a session its clients keep; `Pgbouncer` in session mode.
+    #[inline]
+    pub fn session_state(&self) -> SessionMode {
+        match self.session_state.load(Relaxed) {
+            0 => SessionMode::Strict,
+            1 => SessionMode::Tracked,
+            _ => SessionMode::Pgbouncer,
+        }
+    }
+
+    /// HOT. How long a BEGIN is held back, µs; 0 sends it at once.
+    #[inline]
+    pub fn hold_begin_us(&self) -> u64 {
+        self.hold_begin_us.load(Relaxed)
+    }
+
+    /// HOT. Whether unnamed statements stay prepared on the servers.
+    #[inline]
+    pub fn keeps_unnamed(&self) -> bool {
+        self.keeps_unnamed.load(Relaxed)
     }
 
     /// HOT. What to run on a server before another client gets it, if anything.
@@ -152,6 +180,10 @@ impl Pool {
         self.timeouts.store(Arc::new(limits.timeouts));
         self.mode.store(mode_number(limits.mode), Relaxed);
         self.max_prepared.store(limits.max_prepared, Relaxed);
+        let session_state = session_number(limits.session_state);
+        self.session_state.store(session_state, Relaxed);
+        self.hold_begin_us.store(limits.hold_begin_us, Relaxed);
+        self.keeps_unnamed.store(limits.keeps_unnamed, Relaxed);
         self.has_reset.store(limits.reset_query.is_some(), Relaxed);
         self.lock().limits = limits;
     }
@@ -164,6 +196,14 @@ impl Pool {
     /// Figures for SHOW POOLS and the metrics.
     pub fn figures(&self) -> PoolFigures {
         self.lock().figures()
+    }
+}
+
+fn session_number(mode: SessionMode) -> u8 {
+    match mode {
+        SessionMode::Strict => 0,
+        SessionMode::Tracked => 1,
+        SessionMode::Pgbouncer => 2,
     }
 }
 

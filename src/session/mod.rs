@@ -1,8 +1,10 @@
 //! What a client asked for, what a server has, and the difference.
 //!
 //! The third column beside client and server: linking makes the server match the client with the
-//! least traffic. Owns tracked parameters (surface 6.3) and named prepared statements (6.4);
-//! later LISTEN, advisory locks and temporary tables. Touches no socket.
+//! least traffic. Owns tracked parameters (surface 6.3), all other settings, what the end of a
+//! transaction does to them, and named prepared statements (6.4). Touches no socket.
 
 pub mod params;
 pub mod prepared;
+pub mod settings;
+pub mod state;

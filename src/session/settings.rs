@@ -1,0 +1,413 @@
+//! The settings of a client that PostgreSQL does not report: what it has SET, and has not RESET.
+//!
+//! Owns: immutable, shared sets of (name, SQL value), and the SQL that leads from one set to
+//! another. Equal sets are one `Arc`, so that "does this server match this client" is one pointer
+//! comparison. Tracked parameters (`params.rs`) are not in here: PostgreSQL reports those.
+//! Source: PostgreSQL "SET", "RESET", "SET ROLE", "SET SESSION AUTHORIZATION".
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The role in force. Set last: what stands in front may need the rights of the login user.
+pub const ROLE: &str = "role";
+/// The session user. Takes the role with it when it changes, so it is set in front of the role.
+pub const AUTHORIZATION: &str = "session_authorization";
+
+/// Most names one client may have set. A session of ordinary software sets less than ten.
+const MOST_NAMES: usize = 256;
+/// Most bytes of names and values of one client.
+const MOST_BYTES: usize = 64 * 1024;
+/// Sets known before unused ones are looked for.
+const PURGE_FROM: usize = 512;
+
+/// Settings that decide what PostgreSQL folds into a statement when it parses it: literals of time,
+/// arrays, XML and money, and what the grammar accepts. The tracked ones are in `Params`.
+const FOLDED: [&str; 14] = [
+    "array_nulls",
+    "backslash_quote",
+    "bytea_output",
+    "datestyle",
+    "default_text_search_config",
+    "escape_string_warning",
+    "extra_float_digits",
+    "intervalstyle",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "timezone_abbreviations",
+    "transform_null_equals",
+];
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Setting {
+    /// Lower case.
+    name: Box<str>,
+    /// SQL that may stand behind `SET name TO`.
+    value: Box<str>,
+}
+
+/// What a session has set, in the order of the last SET of each name; the session user and the role
+/// come last.
+#[derive(Debug, Default)]
+pub struct Settings {
+    list: Box<[Setting]>,
+    /// These follow from the list.
+    parse_context: u64,
+    bytes: usize,
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        self.list == other.list
+    }
+}
+impl Eq for Settings {}
+impl Hash for Settings {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.list.hash(state);
+    }
+}
+
+impl Settings {
+    fn of(list: Vec<Setting>) -> Self {
+        let bytes = list.iter().map(|s| s.name.len() + s.value.len()).sum();
+        let mut folded: Vec<&Setting> = list.iter().filter(|s| is_folded(&s.name)).collect();
+        folded.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        let parse_context = if folded.is_empty() {
+            0
+        } else {
+            let mut hasher = DefaultHasher::new();
+            folded.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self {
+            list: list.into(),
+            parse_context,
+            bytes,
+        }
+    }
+
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Names that are set.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The value of a (lower-case) name as SQL.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.list.iter().find(|s| &*s.name == name)?;
+        Some(&found.value)
+    }
+
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.list.iter().map(|s| (&*s.name, &*s.value))
+    }
+
+    /// More than one client may have: over 256 names or 64 KiB.
+    pub fn is_over_limit(&self) -> bool {
+        self.list.len() > MOST_NAMES || self.bytes > MOST_BYTES
+    }
+
+    /// What a Parse folds of these besides its text: 0 when none of them matters to it.
+    pub fn parse_context(&self) -> u64 {
+        self.parse_context
+    }
+
+    /// The SQL that makes a session with `has` match `wants`; `None` when it does. The session user
+    /// and the role give way first, so that the rest is set with the rights of the login user.
+    pub fn difference(wants: &Settings, has: &Settings) -> Option<String> {
+        if std::ptr::eq(wants, has) || wants.list == has.list {
+            return None;
+        }
+        let is_identity = |name: &str| name == ROLE || name == AUTHORIZATION;
+        let rest = |set: &Settings| {
+            let names = set.list.iter().filter(|s| !is_identity(&s.name));
+            names.cloned().collect::<Vec<_>>()
+        };
+        let (wanted, had) = (rest(wants), rest(has));
+        let mut sql = String::new();
+        let rest_differs = wanted.iter().any(|s| !had.contains(s))
+            || had.iter().any(|s| wants.get(&s.name).is_none());
+        let user_differs = wants.get(AUTHORIZATION) != has.get(AUTHORIZATION);
+        let gives_way = rest_differs || user_differs;
+        if has.get(ROLE).is_some() && (gives_way || wants.get(ROLE).is_none()) {
+            push_reset(&mut sql, ROLE);
+        }
+        if has.get(AUTHORIZATION).is_some() && gives_way {
+            push_reset(&mut sql, AUTHORIZATION);
+        }
+        for gone in had.iter().filter(|s| wants.get(&s.name).is_none()) {
+            push_reset(&mut sql, &gone.name);
+        }
+        for setting in wanted.iter().filter(|s| !had.contains(s)) {
+            push_set(&mut sql, setting);
+        }
+        for setting in wants.list.iter().filter(|s| is_identity(&s.name)) {
+            let stands = has.list.contains(setting) && !gives_way;
+            if !stands {
+                push_set(&mut sql, setting);
+            }
+        }
+        (!sql.is_empty()).then_some(sql)
+    }
+
+    /// The SQL that sets everything, for a session that is as new: what follows
+    /// `RESET SESSION AUTHORIZATION;RESET ALL;`.
+    pub fn whole(wants: &Settings) -> String {
+        let mut sql = String::new();
+        for setting in &wants.list {
+            push_set(&mut sql, setting);
+        }
+        sql
+    }
+}
+
+/// Whether the setting matters to a Parse. Names with a dot belong to extensions and applications;
+/// what reads them (`current_setting()`) is not folded.
+fn is_folded(name: &str) -> bool {
+    FOLDED.contains(&name) || name.starts_with("xml")
+}
+
+/// A setting's name is quoted always: its parts may be reserved words, as in `app.user`.
+fn push_name(sql: &mut String, name: &str) {
+    for (index, part) in name.split('.').enumerate() {
+        if index > 0 {
+            sql.push('.');
+        }
+        sql.push('"');
+        for c in part.chars() {
+            if c == '"' {
+                sql.push(c);
+            }
+            sql.push(c);
+        }
+        sql.push('"');
+    }
+}
+
+fn push_reset(sql: &mut String, name: &str) {
+    sql.push_str("RESET ");
+    push_name(sql, name);
+    sql.push(';');
+}
+
+fn push_set(sql: &mut String, setting: &Setting) {
+    sql.push_str("SET ");
+    push_name(sql, &setting.name);
+    let _ = write!(sql, " TO {};", setting.value);
+}
+
+/// A raw value, as a startup packet has it, as SQL.
+fn quoted(name: &str, value: &str) -> Box<str> {
+    let mut sql = String::new();
+    let list = is_list(name).then(|| split_list(value)).flatten();
+    match list {
+        Some(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    sql.push(',');
+                }
+                push_literal(&mut sql, element);
+            }
+        }
+        None => push_literal(&mut sql, value),
+    }
+    sql.into()
+}
+
+fn push_literal(sql: &mut String, value: &str) {
+    if value.contains('\\') {
+        sql.push('E');
+    }
+    sql.push('\'');
+    for c in value.chars() {
+        if c == '\'' || c == '\\' {
+            sql.push(c);
+        }
+        sql.push(c);
+    }
+    sql.push('\'');
+}
+
+/// PostgreSQL's GUC_LIST_QUOTE: SET takes their elements one by one and quotes each.
+fn is_list(name: &str) -> bool {
+    matches!(
+        name,
+        "search_path"
+            | "temp_tablespaces"
+            | "local_preload_libraries"
+            | "session_preload_libraries"
+    )
+}
+
+/// The identifiers of a list as PostgreSQL reads one (SplitIdentifierString): lower case unless
+/// quoted. `None` when it is empty or malformed.
+fn split_list(value: &str) -> Option<Vec<String>> {
+    let mut elements = Vec::new();
+    let mut rest = value.trim();
+    loop {
+        let (element, after) = match rest.strip_prefix('"') {
+            Some(inside) => split_quoted(inside)?,
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let bare = rest[..end].trim_end();
+                if bare.is_empty() || bare.contains([' ', '\t', '\n', '"']) {
+                    return None;
+                }
+                (bare.to_ascii_lowercase(), &rest[end..])
+            }
+        };
+        elements.push(element);
+        let after = after.trim_start();
+        if after.is_empty() {
+            return Some(elements);
+        }
+        rest = after.strip_prefix(',')?.trim_start();
+    }
+}
+
+/// What stands in front of the closing quote, and what behind it.
+fn split_quoted(inside: &str) -> Option<(String, &str)> {
+    let mut element = String::new();
+    let mut rest = inside;
+    loop {
+        let end = rest.find('"')?;
+        element.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(after) => {
+                element.push('"');
+                rest = after;
+            }
+            None => return Some((element, rest)),
+        }
+    }
+}
+
+/// All sets that any client or server has.
+#[derive(Debug, Default)]
+pub struct SettingsStore {
+    empty: Arc<Settings>,
+    sets: Mutex<Sets>,
+}
+
+#[derive(Debug, Default)]
+struct Sets {
+    known: HashSet<Arc<Settings>>,
+    /// Purge when this many are known.
+    purge_at: usize,
+}
+
+impl SettingsStore {
+    /// Nothing set.
+    pub fn empty(&self) -> Arc<Settings> {
+        Arc::clone(&self.empty)
+    }
+
+    /// `base` with one value set (SQL), or, with `None`, not set.
+    /// A change of the session user takes the role away, as in PostgreSQL.
+    pub fn with(&self, base: &Arc<Settings>, name: &str, value: Option<&str>) -> Arc<Settings> {
+        let name = name.to_ascii_lowercase();
+        if base.get(&name) == value && (value.is_none() || is_last(base, &name)) {
+            return Arc::clone(base);
+        }
+        let takes_role = name == AUTHORIZATION;
+        let stays = |s: &&Setting| *s.name != *name && !(takes_role && &*s.name == ROLE);
+        let mut list: Vec<Setting> = base.list.iter().filter(stays).cloned().collect();
+        if let Some(value) = value {
+            list.push(Setting {
+                name: name.into(),
+                value: value.into(),
+            });
+        }
+        self.ordered(list)
+    }
+
+    /// The settings of a startup packet: names and raw values, later ones win.
+    pub fn startup<N, V>(&self, pairs: impl IntoIterator<Item = (N, V)>) -> Arc<Settings>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let mut list: Vec<Setting> = Vec::new();
+        for (name, value) in pairs {
+            let name = name.as_ref().to_ascii_lowercase();
+            list.retain(|s| *s.name != *name);
+            list.push(Setting {
+                value: quoted(&name, value.as_ref()),
+                name: name.into(),
+            });
+        }
+        self.ordered(list)
+    }
+
+    /// After RESET ALL in a session with `now` that began with `start`: as at the start, but the
+    /// session user and the role stay (PostgreSQL's GUC_NO_RESET_ALL).
+    pub fn after_reset_all(&self, now: &Arc<Settings>, start: &Arc<Settings>) -> Arc<Settings> {
+        let identity = |s: &&Setting| &*s.name == ROLE || &*s.name == AUTHORIZATION;
+        let rest = start.list.iter().filter(|s| !identity(s));
+        let kept = now.list.iter().filter(identity);
+        self.ordered(rest.chain(kept).cloned().collect())
+    }
+
+    /// Sets known; figures of the process.
+    pub fn len(&self) -> usize {
+        self.locked().known.len()
+    }
+
+    /// Whether none but the empty one is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn ordered(&self, mut list: Vec<Setting>) -> Arc<Settings> {
+        // Stable: the others keep their order.
+        list.sort_by_key(|s| match &*s.name {
+            AUTHORIZATION => 1,
+            ROLE => 2,
+            _ => 0,
+        });
+        self.share(Settings::of(list))
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Sets> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn share(&self, settings: Settings) -> Arc<Settings> {
+        if settings.is_empty() {
+            return self.empty();
+        }
+        let mut sets = self.locked();
+        if let Some(known) = sets.known.get(&settings) {
+            return Arc::clone(known);
+        }
+        if sets.known.len() >= sets.purge_at {
+            sets.known.retain(|set| Arc::strong_count(set) > 1);
+            sets.purge_at = 2 * sets.known.len().max(PURGE_FROM);
+        }
+        let shared = Arc::new(settings);
+        sets.known.insert(Arc::clone(&shared));
+        shared
+    }
+}
+
+/// Whether setting `name` again would leave the order as it is.
+fn is_last(base: &Settings, name: &str) -> bool {
+    let after = base.list.iter().rev().take_while(|s| *s.name != *name);
+    let mut after = after.filter(|s| &*s.name != ROLE && &*s.name != AUTHORIZATION);
+    name != AUTHORIZATION && after.next().is_none()
+}
+
+#[cfg(test)]
+#[path = "settings/tests.rs"]
+mod tests;
