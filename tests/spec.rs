@@ -139,3 +139,7 @@ mod fingerprint;
 // Random traffic whose every reply carries its own marker; PGWEIR_STRESS=seconds for a longer run.
 #[path = "spec/stress.rs"]
 mod stress;
+
+// Random sessions, step by step the same as on a direct connection; PGWEIR_TWIN=scripts for a longer run.
+#[path = "spec/twin.rs"]
+mod twin;

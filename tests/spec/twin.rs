@@ -1,0 +1,150 @@
+//! The twin test: random sessions played step by step on a direct connection and through pgweir
+//! among noisy neighbours; everything that a client can see must be the same.
+//!
+//! `PGWEIR_TWIN=N` plays N scripts for each pool size, `PGWEIR_TWIN_SEED=S` begins at seed S,
+//! `PGWEIR_TWIN_FEATURES=settings,listen` (or `all`) turns kinds of statements on.
+
+use crate::only_pgweir;
+use crate::support::Pg;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+#[path = "twin/arena.rs"]
+mod arena;
+#[path = "twin/generate.rs"]
+mod generate;
+#[path = "twin/neighbours.rs"]
+mod neighbours;
+#[path = "twin/script.rs"]
+mod script;
+#[path = "twin/shrink.rs"]
+mod shrink;
+#[path = "twin/side.rs"]
+mod side;
+#[path = "twin/words.rs"]
+mod words;
+
+use arena::Arena;
+use shrink::{Finding, shrink};
+
+/// Kinds of statements a script may have beside transactions, reads and reported settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features(u32);
+
+impl Features {
+    /// Settings that PostgreSQL does not report.
+    pub const SETTINGS: u32 = 1;
+    /// Such settings in the startup packet.
+    pub const STARTUP: u32 = 1 << 1;
+    /// DISCARD, RESET ALL, DEALLOCATE ALL.
+    pub const DISCARD: u32 = 1 << 2;
+    pub const LISTEN: u32 = 1 << 3;
+    pub const SQL_PREPARED: u32 = 1 << 4;
+    /// An unnamed statement used after a ReadyForQuery.
+    pub const UNNAMED: u32 = 1 << 5;
+    /// Temporary tables that outlive their transaction.
+    pub const TEMP: u32 = 1 << 6;
+    pub const LOCKS: u32 = 1 << 7;
+    pub const CURSORS: u32 = 1 << 8;
+    pub const SEQUENCES: u32 = 1 << 9;
+    pub const ROLES: u32 = 1 << 10;
+    /// Neighbours whose DO blocks and functions set things.
+    pub const CODE: u32 = 1 << 11;
+    /// Prepared statements that do not exist, or exist already.
+    pub const LOST_NAMES: u32 = 1 << 12;
+    /// Values of the startup packet as PostgreSQL spells them, before the first statement.
+    pub const LOGIN_VALUES: u32 = 1 << 13;
+    /// RESET of one setting.
+    pub const RESETS: u32 = 1 << 14;
+    /// Parse while the transaction is aborted.
+    pub const PARSE_ABORTED: u32 = 1 << 15;
+
+    const NAMES: [(&'static str, u32); 16] = [
+        ("settings", Self::SETTINGS),
+        ("startup", Self::STARTUP),
+        ("discard", Self::DISCARD),
+        ("listen", Self::LISTEN),
+        ("sql_prepared", Self::SQL_PREPARED),
+        ("unnamed", Self::UNNAMED),
+        ("temp", Self::TEMP),
+        ("locks", Self::LOCKS),
+        ("cursors", Self::CURSORS),
+        ("sequences", Self::SEQUENCES),
+        ("roles", Self::ROLES),
+        ("code", Self::CODE),
+        ("lost_names", Self::LOST_NAMES),
+        ("login_values", Self::LOGIN_VALUES),
+        ("resets", Self::RESETS),
+        ("parse_aborted", Self::PARSE_ABORTED),
+    ];
+
+    pub fn has(self, feature: u32) -> bool {
+        self.0 & feature != 0
+    }
+
+    fn named(list: &str) -> Self {
+        let all = Self::NAMES.iter();
+        let chosen = all.filter(|(name, _)| list == "all" || list.split(',').any(|n| n == *name));
+        Self(chosen.fold(0, |bits, (_, bit)| bits | bit))
+    }
+}
+
+/// What the suite plays.
+const ON: &str = "";
+/// Scripts for each pool size in the suite.
+const SCRIPTS: u64 = 100;
+const SIZES: [u32; 3] = [1, 2, 20];
+
+fn environment(key: &str) -> Option<u64> {
+    std::env::var(key).ok()?.parse().ok()
+}
+
+/// A cluster of its own: roles are members of each other here.
+fn cluster() -> &'static Pg {
+    static CLUSTER: OnceLock<Pg> = OnceLock::new();
+    CLUSTER.get_or_init(|| {
+        let pg = Pg::start();
+        pg.admin().ok("grant other, third to app");
+        pg
+    })
+}
+
+/// Plays scripts until one shows a difference.
+fn hunt(pool_size: u32, features: Features) -> Result<u64, Finding> {
+    let first = environment("PGWEIR_TWIN_SEED").unwrap_or(1 + u64::from(pool_size) * 1_000_000);
+    let count = environment("PGWEIR_TWIN");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut arena = Arena::new(cluster(), pool_size, features);
+    for seed in first..first + count.unwrap_or(SCRIPTS) {
+        let script = generate::script(seed, features);
+        if let Some(mismatch) = arena.play(&script) {
+            return Err(Finding {
+                pool_size,
+                script,
+                mismatch,
+                repeats: false,
+            });
+        }
+        if count.is_none() && Instant::now() > deadline {
+            return Ok(seed - first);
+        }
+    }
+    Ok(count.unwrap_or(SCRIPTS))
+}
+
+#[test]
+fn a_session_through_the_pool_is_as_a_direct_one() {
+    only_pgweir!();
+    let names = std::env::var("PGWEIR_TWIN_FEATURES").unwrap_or_else(|_| ON.to_owned());
+    let features = Features::named(&names);
+    cluster();
+    let hunts = SIZES.map(|size| std::thread::spawn(move || hunt(size, features)));
+    let mut found = String::new();
+    for hunt in hunts {
+        match hunt.join().expect("the hunt ends") {
+            Ok(count) => eprintln!("{count} scripts"),
+            Err(finding) => found += &shrink(cluster(), features, finding).transcript(),
+        }
+    }
+    assert!(found.is_empty(), "{found}");
+}

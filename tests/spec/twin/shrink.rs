@@ -1,0 +1,73 @@
+//! The shortest script that still shows a difference: steps are dropped as long as it stays.
+
+use super::Features;
+use super::arena::{Arena, Mismatch};
+use super::script::Script;
+use crate::support::Pg;
+
+/// A difference, with the script it was found with.
+pub struct Finding {
+    pub pool_size: u32,
+    pub script: Script,
+    pub mismatch: Mismatch,
+    /// Whether it came again with a fresh pool; if not, the script is the whole one.
+    pub repeats: bool,
+}
+
+impl Finding {
+    /// What a reader needs to repeat it.
+    pub fn transcript(&self) -> String {
+        let Mismatch {
+            step,
+            direct,
+            pooled,
+        } = &self.mismatch;
+        format!(
+            "pool_size {}, {}{}  at step {step}\n    direct: {}\n    pooled: {}\n",
+            self.pool_size,
+            self.script,
+            if self.repeats {
+                ""
+            } else {
+                "  (not seen again with a fresh pool)\n"
+            },
+            direct.join("\n            "),
+            pooled.join("\n            "),
+        )
+    }
+}
+
+/// Shrinks what was found; each attempt has a pool of its own.
+pub fn shrink(pg: &Pg, features: Features, mut finding: Finding) -> Finding {
+    let again = |script: &Script| Arena::new(pg, finding.pool_size, features).play(script);
+    let mut attempts = 120;
+    let mut script = finding.script.clone();
+    script.steps.truncate(finding.mismatch.step.max(1));
+    let Some(mismatch) = again(&script) else {
+        return finding;
+    };
+    (finding.mismatch, finding.repeats) = (mismatch, true);
+    let mut size = script.steps.len().div_ceil(2);
+    while size > 0 && attempts > 0 {
+        let mut at = 0;
+        while at < script.steps.len() && attempts > 0 {
+            let mut less = script.clone();
+            less.steps.drain(at..(at + size).min(less.steps.len()));
+            attempts -= 1;
+            match again(&less) {
+                Some(mismatch) => (script, finding.mismatch) = (less, mismatch),
+                None => at += size,
+            }
+        }
+        size /= 2;
+    }
+    for n in (0..script.startup.len()).rev() {
+        let mut less = script.clone();
+        less.startup.remove(n);
+        if let Some(mismatch) = again(&less) {
+            (script, finding.mismatch) = (less, mismatch);
+        }
+    }
+    finding.script = script;
+    finding
+}
