@@ -2,7 +2,8 @@
 //! among noisy neighbours; everything that a client can see must be the same.
 //!
 //! `PGWEIR_TWIN=N` plays N scripts for each pool size, `PGWEIR_TWIN_SEED=S` begins at seed S,
-//! `PGWEIR_TWIN_FEATURES=settings,listen` (or `all`) turns kinds of statements on.
+//! `PGWEIR_TWIN_FEATURES=settings,listen` (or `all`) turns kinds of statements on,
+//! `PGWEIR_TWIN_FINDINGS=N` goes on until N scripts for each size differ.
 
 use crate::only_pgweir;
 use crate::support::Pg;
@@ -109,27 +110,32 @@ fn cluster() -> &'static Pg {
     })
 }
 
-/// Plays scripts until one shows a difference.
-fn hunt(pool_size: u32, features: Features) -> Result<u64, Finding> {
+/// Plays scripts until as many show a difference as are wanted; each difference ends its pool.
+fn hunt(pool_size: u32, features: Features) -> (u64, Vec<Finding>) {
     let first = environment("PGWEIR_TWIN_SEED").unwrap_or(1 + u64::from(pool_size) * 1_000_000);
     let count = environment("PGWEIR_TWIN");
+    let wanted = environment("PGWEIR_TWIN_FINDINGS").unwrap_or(1) as usize;
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut arena = Arena::new(cluster(), pool_size, features);
+    let (mut played, mut findings) = (0, Vec::new());
     for seed in first..first + count.unwrap_or(SCRIPTS) {
+        if findings.len() >= wanted || (count.is_none() && Instant::now() > deadline) {
+            break;
+        }
         let script = generate::script(seed, features);
+        played += 1;
         if let Some(mismatch) = arena.play(&script) {
-            return Err(Finding {
+            let finding = Finding {
                 pool_size,
                 script,
                 mismatch,
                 repeats: false,
-            });
-        }
-        if count.is_none() && Instant::now() > deadline {
-            return Ok(seed - first);
+            };
+            findings.push(shrink(cluster(), features, finding));
+            arena = Arena::new(cluster(), pool_size, features);
         }
     }
-    Ok(count.unwrap_or(SCRIPTS))
+    (played, findings)
 }
 
 #[test]
@@ -141,10 +147,9 @@ fn a_session_through_the_pool_is_as_a_direct_one() {
     let hunts = SIZES.map(|size| std::thread::spawn(move || hunt(size, features)));
     let mut found = String::new();
     for hunt in hunts {
-        match hunt.join().expect("the hunt ends") {
-            Ok(count) => eprintln!("{count} scripts"),
-            Err(finding) => found += &shrink(cluster(), features, finding).transcript(),
-        }
+        let (played, findings) = hunt.join().expect("the hunt ends");
+        eprintln!("{played} scripts");
+        found.extend(findings.iter().map(Finding::transcript));
     }
     assert!(found.is_empty(), "{found}");
 }
