@@ -11,14 +11,17 @@
 //! lists.rs elements.rs integers.rs IN, ARRAY and VALUES of any length
 //! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
 //! tags.rs names.rs                 comments with tags · what a text is about
-//! touches.rs effects.rs            what a statement leaves behind in its session · what exactly
+//! touches.rs first.rs effects.rs   what a statement leaves behind in its session · what exactly
+//! assign.rs set_config.rs reader.rs SET and RESET · set_config() · tokens read slowly
 //! control.rs                       texts that a pooler may answer by itself
 //! ```
 
+mod assign;
 mod bytes;
 mod control;
 mod effects;
 mod elements;
+mod first;
 mod hash;
 mod integers;
 mod keyword;
@@ -26,7 +29,9 @@ mod lexer;
 mod lists;
 mod names;
 mod opening;
+mod reader;
 mod scan;
+mod set_config;
 mod sink;
 mod split;
 mod statements;
@@ -43,6 +48,7 @@ pub use control::{Control, control};
 pub use effects::{Effect, effects};
 pub use hash::of_label;
 pub use names::{mask_application, verb_and_relation};
+pub use set_config::setting_value;
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;

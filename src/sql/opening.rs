@@ -31,8 +31,16 @@ impl<S: Sink> Lexer<'_, S> {
             Class::Insert | Class::Update | Class::Delete | Class::Merge | Class::Ddl
         );
         match lower {
-            b"select" | b"insert" | b"update" | b"delete" | b"merge" | b"values" => return false,
+            b"select" | b"insert" | b"delete" | b"merge" | b"values" => return false,
+            b"update" => {
+                self.found.touches |= self.updates(end);
+                return false;
+            }
             b"with" => self.is_with = true,
+            _ if self.outer.is_none() => self.touch(lower, end),
+            _ => {}
+        }
+        match lower {
             b"create" => self.create(end),
             b"alter" => self.keeps_words = true,
             b"do" => self.hashes_bodies = true,
@@ -101,6 +109,9 @@ impl<S: Sink> Lexer<'_, S> {
             && matches!(self.previous, Word::For | Word::Key);
         let makes_table = word == Word::Into && self.found.class == Class::Select;
         self.found.writes |= takes_lock || makes_table;
+        if makes_table || (word == Word::Into && self.found.class == Class::Other) {
+            self.selects_into(self.at + "into".len());
+        }
         if self.is_with && matches!(self.previous, Word::Open | Word::Close) {
             let class = match word {
                 Word::Insert => Class::Insert,
@@ -110,6 +121,9 @@ impl<S: Sink> Lexer<'_, S> {
                 _ => return,
             };
             self.found.writes = true;
+            if word == Word::Update {
+                self.found.touches |= self.updates(self.at + "update".len());
+            }
             if self.found.class == Class::Select {
                 self.found.class = class;
             }

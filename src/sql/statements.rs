@@ -14,7 +14,7 @@ use super::scan;
 use super::sink::Sink;
 use super::split::Splitter;
 use super::text::Text;
-use super::{CAP, Class, EMPTY, Rules, Statement};
+use super::{CAP, Class, EMPTY, Rules, Statement, Touches};
 
 /// Calls `visit` for each statement of a text; once with the class Empty if it holds none.
 /// Allocates nothing. The text ends at its first NUL.
@@ -146,7 +146,11 @@ pub(super) fn read<S: Sink>(sql: &[u8], start: usize, limits: Limits, out: S) ->
     let stop = lexer.run();
     let end = lexer.at;
     if stop == Stop::End && is_long {
+        let is_hidden = lexer.is_empty();
         let (mut statement, out) = lexer.finish();
+        if is_hidden {
+            statement.touches = Touches::ALL;
+        }
         statement.span = start..end;
         return Reading::Long(Step {
             statement,
@@ -197,7 +201,7 @@ fn walk<S: Sink>(
     mut visit: impl FnMut(&Statement, S) -> bool,
 ) {
     if limits.rules.opaque_encoding {
-        if let Some(statement) = opaque(sql, limits.cap) {
+        if let Some(statement) = opaque(sql, limits) {
             visit(&statement, sink_for(sql));
         }
         return;
@@ -228,9 +232,9 @@ fn walk<S: Sink>(
 }
 
 /// Text in an encoding whose bytes cannot be told apart: its class and first word count.
-pub(super) fn opaque(sql: &[u8], cap: usize) -> Option<Statement> {
+pub(super) fn opaque(sql: &[u8], limits: Limits) -> Option<Statement> {
     let whole = sql;
-    let sql = sql.get(..cap).unwrap_or(sql);
+    let sql = sql.get(..limits.cap).unwrap_or(sql);
     let start = scan::skip_blank(sql, 0);
     if start >= sql.len() {
         return None;
@@ -247,6 +251,57 @@ pub(super) fn opaque(sql: &[u8], cap: usize) -> Option<Statement> {
         fingerprint: hash.finish(),
         span: trimmed(whole, start..whole.len()),
         body: None,
+        touches: opaque_touches(whole, limits, first.touches),
         ..first
     })
+}
+
+/// What a text in such an encoding may touch: read as it is if it is ASCII, else as the first word
+/// says, with all that its words may mean.
+fn opaque_touches(text: &[u8], limits: Limits, first: Touches) -> Touches {
+    /// Each with a word that must stand in the text.
+    const SPOKEN_OF: [(&[u8], Touches); 12] = [
+        (b"advisory", Touches::LOCKS),
+        (b"temp", Touches::TEMPORARY),
+        (b"hold", Touches::CURSORS),
+        (b"listen", Touches::LISTENING),
+        (b"prepare", Touches::PREPARED),
+        (b"execute", Touches::PREPARED),
+        (b"deallocate", Touches::PREPARED),
+        (b"load", Touches::LIBRARY),
+        (b"nextval", Touches::SEQUENCE),
+        (b"setval", Touches::SEQUENCE),
+        (b"currval", Touches::SEQUENCE_READ),
+        (b"lastval", Touches::SEQUENCE_READ),
+    ];
+    if text.len() > limits.cap {
+        return Touches::ALL;
+    }
+    let mut touches = first;
+    if text.is_ascii() {
+        let rules = Rules {
+            opaque_encoding: false,
+            ..limits.rules
+        };
+        walk(
+            text,
+            rules.into(),
+            |_| (),
+            |statement, ()| {
+                touches |= statement.touches;
+                true
+            },
+        );
+        return touches;
+    }
+    touches |= Touches::FUNCTION;
+    for (word, kind) in SPOKEN_OF {
+        if text
+            .windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
+        {
+            touches |= kind;
+        }
+    }
+    touches
 }

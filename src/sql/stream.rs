@@ -7,7 +7,7 @@
 use super::bytes::is_blank;
 use super::split::Splitter;
 use super::statements::{Limits, Reading, Step, begin, empty, opaque, read};
-use super::{Rules, Statement};
+use super::{Rules, Statement, Touches};
 
 /// Receives a text piece by piece and tells its statements.
 #[derive(Debug)]
@@ -97,8 +97,11 @@ impl Stream {
     fn tell_rest(&mut self, visit: &mut dyn FnMut(&Statement)) {
         let kept = std::mem::take(&mut self.kept);
         if self.limits.rules.opaque_encoding {
-            if let Some(mut statement) = opaque(&kept, self.limits.cap) {
+            if let Some(mut statement) = opaque(&kept, self.limits) {
                 statement.span.end = self.end;
+                if self.received > self.limits.cap {
+                    statement.touches = Touches::ALL;
+                }
                 self.say(&statement, visit);
             }
             return;

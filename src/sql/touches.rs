@@ -13,7 +13,7 @@ pub struct Touches(u16);
 impl Touches {
     /// Nothing.
     pub const NONE: Self = Self(0);
-    /// SET, RESET, DISCARD ALL, `set_config()`.
+    /// SET but for SET LOCAL and its like, RESET, DISCARD ALL, `set_config()`.
     pub const SETTINGS: Self = Self(1);
     /// LISTEN, UNLISTEN, DISCARD ALL.
     pub const LISTENING: Self = Self(1 << 1);
@@ -23,9 +23,10 @@ impl Touches {
     pub const PREPARED: Self = Self(1 << 3);
     /// Takes or gives back advisory locks of the session.
     pub const LOCKS: Self = Self(1 << 4);
-    /// Makes or may drop a temporary object that outlives its transaction.
+    /// Makes a temporary object that outlives its transaction; DISCARD TEMP and ALL.
     pub const TEMPORARY: Self = Self(1 << 5);
-    /// DECLARE ... WITH HOLD, CLOSE.
+    /// DECLARE ... WITH HOLD, DISCARD ALL. Not CLOSE, which is only of interest to a server that
+    /// holds one: its class is Control.
     pub const CURSORS: Self = Self(1 << 6);
     /// LOAD.
     pub const LIBRARY: Self = Self(1 << 7);
@@ -39,6 +40,9 @@ impl Touches {
     pub const FUNCTION: Self = Self(1 << 11);
     /// NOTIFY, `pg_notify()`.
     pub const NOTIFIES: Self = Self(1 << 12);
+    /// All of them, as of a text that was not understood; but for LOAD, which holds a server for
+    /// good.
+    pub const ALL: Self = Self(((1 << 13) - 1) & !Self::LIBRARY.0);
 
     /// HOT. Whether the statement leaves nothing behind.
     #[inline]

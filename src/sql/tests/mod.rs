@@ -4,10 +4,12 @@
 mod change;
 mod control;
 mod cost;
+mod effects;
 mod pieces;
 mod pinned;
 mod rules;
 mod told;
+mod touches;
 
 use super::*;
 

@@ -1,0 +1,250 @@
+//! Calls of `set_config()` in a plain list of a SELECT.
+//!
+//! Owns: `SELECT set_config('name', 'value', false), ...` with literal arguments. A call that may
+//! run any number of times (FROM, WHERE, inside another expression), or whose arguments are known
+//! to the server alone, is not understood.
+//! Source: `set_config_by_name`, `parse_bool`, `SplitIdentifierString`.
+
+use super::assign;
+use super::bytes::Byte;
+use super::effects::Effect;
+use super::reader::{Literal, Reader, cut};
+
+/// What a query may go on with behind its list so that it has other than one row, or what may
+/// stand before it.
+const FOLLOWING: [&str; 16] = [
+    "distinct",
+    "all",
+    "into",
+    "from",
+    "where",
+    "group",
+    "having",
+    "window",
+    "union",
+    "intersect",
+    "except",
+    "order",
+    "limit",
+    "offset",
+    "fetch",
+    "for",
+];
+
+/// A list of a SELECT, behind that word.
+pub(super) fn select(mut reader: Reader) -> Option<Vec<Effect>> {
+    let mut found = Vec::new();
+    loop {
+        found.extend(call(&mut reader)?.unwrap_or_default());
+        rest_of_item(&mut reader)?;
+        if !reader.takes(b',') {
+            return reader.is_over().then_some(found);
+        }
+    }
+}
+
+/// The call that an item of the list begins with: what it does. `Some(None)`: it is no such call;
+/// None: it is not understood.
+fn call(reader: &mut Reader) -> Option<Option<Vec<Effect>>> {
+    let start = *reader;
+    let mut name = reader.name();
+    if name.as_deref() == Some("pg_catalog") && reader.takes(b'.') {
+        name = reader.name();
+    }
+    if name.as_deref() != Some("set_config") || !reader.takes(b'(') {
+        *reader = start;
+        return Some(None);
+    }
+    let setting = argument(reader);
+    let setting = setting_behind(reader, setting)?;
+    let value = argument(reader);
+    let value = setting_behind(reader, value)?;
+    let is_local = truth(reader)?;
+    if !reader.takes(b')') {
+        return None;
+    }
+    if is_local {
+        return Some(Some(Vec::new()));
+    }
+    let mut setting = setting?.0?.content?;
+    setting.make_ascii_lowercase();
+    let value = match value?.0 {
+        None => None,
+        Some(literal) => Some(value_of(&setting, literal)?),
+    };
+    Some(Some(assign::configured(&setting, value)))
+}
+
+/// A literal, or NULL as None.
+struct Argument(Option<Literal>);
+
+/// One argument with its casts, if it is a literal.
+fn argument(reader: &mut Reader) -> Option<Argument> {
+    if reader.word("null") {
+        skip_cast(reader)?;
+        return Some(Argument(None));
+    }
+    if reader.sees("text") {
+        reader.word("text");
+    }
+    let literal = reader.literal()?;
+    skip_cast(reader)?;
+    Some(Argument(Some(literal)))
+}
+
+/// Moves behind the comma that ends an argument, whatever that is; an argument that is longer than
+/// a literal is none. None if there is no comma.
+fn setting_behind(reader: &mut Reader, found: Option<Argument>) -> Option<Option<Argument>> {
+    if reader.takes(b',') {
+        return Some(found);
+    }
+    skip_to_comma(reader)?;
+    reader.takes(b',').then_some(None)
+}
+
+/// Moves to the comma or bracket that ends an expression without calls of `set_config`.
+fn skip_to_comma(reader: &mut Reader) -> Option<()> {
+    let mut depth = 0u32;
+    loop {
+        match reader.class()? {
+            Byte::Comma | Byte::Close if depth == 0 => return Some(()),
+            Byte::Open => depth += 1,
+            Byte::Close => depth -= 1,
+            Byte::Semicolon => return None,
+            _ => {}
+        }
+        if reader.name_is("set_config") {
+            return None;
+        }
+        reader.any()?;
+    }
+}
+
+/// `false` in any spelling of a literal; NULL is false.
+fn truth(reader: &mut Reader) -> Option<bool> {
+    let found = if reader.word("true") {
+        true
+    } else if reader.word("false") || reader.word("null") {
+        false
+    } else {
+        let _ = reader.word("bool") || reader.word("boolean");
+        truth_of(&reader.literal()?.content?)?
+    };
+    skip_cast(reader)?;
+    Some(found)
+}
+
+/// As PostgreSQL reads a boolean: unique beginnings of words, in any case, blanks around them.
+fn truth_of(text: &str) -> Option<bool> {
+    let text = text.trim_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
+    let text = text.to_ascii_lowercase();
+    let begins = |word: &str, least: usize| text.len() >= least && word.starts_with(&text);
+    if begins("true", 1) || begins("yes", 1) || begins("on", 2) || text == "1" {
+        Some(true)
+    } else if begins("false", 1) || begins("no", 1) || begins("off", 2) || text == "0" {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Casts that leave the value as it is.
+fn skip_cast(reader: &mut Reader) -> Option<()> {
+    while reader.takes(b':') {
+        if !reader.takes(b':') {
+            return None;
+        }
+        let name = reader.name()?;
+        let is_known = matches!(name.as_str(), "text" | "bool" | "boolean" | "varchar");
+        is_known.then_some(())?;
+    }
+    Some(())
+}
+
+/// The rest of an item of the list, up to its comma. Not with brackets: a function that returns a
+/// set decides how often the whole list is evaluated.
+fn rest_of_item(reader: &mut Reader) -> Option<()> {
+    loop {
+        match reader.class() {
+            None | Some(Byte::Comma | Byte::Semicolon) => return Some(()),
+            Some(Byte::Open | Byte::Close) => return None,
+            _ => {}
+        }
+        let is_more = FOLLOWING.iter().any(|word| reader.sees(word));
+        if is_more || reader.name_is("set_config") {
+            return None;
+        }
+        reader.any()?;
+    }
+}
+
+/// The value that PostgreSQL's `set_config()` gives to a setting, as SQL behind `SET name TO`.
+fn value_of(setting: &str, literal: Literal) -> Option<String> {
+    if !LISTS.contains(&setting) {
+        return Some(literal.sql);
+    }
+    list(&literal.content?)
+}
+
+/// Settings whose value is a list of names: SET takes them one by one, `set_config()` and the
+/// startup packet as one text.
+const LISTS: [&str; 4] = [
+    "search_path",
+    "temp_tablespaces",
+    "local_preload_libraries",
+    "session_preload_libraries",
+];
+
+/// A list of names as SQL: unquoted ones folded, all quoted. An empty list is `''`: a list of one
+/// name that is empty, which PostgreSQL passes over.
+fn list(text: &str) -> Option<String> {
+    const BLANK: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+    let mut rest = text.trim_matches(BLANK);
+    if rest.is_empty() {
+        return Some("''".to_owned());
+    }
+    let mut names = Vec::new();
+    loop {
+        let (name, behind) = match rest.strip_prefix('"') {
+            Some(inside) => quoted_element(inside)?,
+            None => {
+                let end = rest.find(|c| c == ',' || BLANK.contains(&c));
+                let (name, behind) = rest.split_at(end.unwrap_or(rest.len()));
+                (name.to_ascii_lowercase(), behind)
+            }
+        };
+        if name.is_empty() && !rest.starts_with('"') {
+            return None;
+        }
+        names.push(format!("\"{}\"", cut(&name).replace('"', "\"\"")));
+        let behind = behind.trim_start_matches(BLANK);
+        if behind.is_empty() {
+            return Some(names.join(", "));
+        }
+        rest = behind.strip_prefix(',')?.trim_start_matches(BLANK);
+    }
+}
+
+/// A quoted name behind its first quote, and what follows it.
+fn quoted_element(inside: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = inside;
+    loop {
+        let end = rest.find('"')?;
+        name.push_str(rest.get(..end)?);
+        rest = rest.get(end + 1..)?;
+        match rest.strip_prefix('"') {
+            Some(more) => {
+                name.push('"');
+                rest = more;
+            }
+            None => return Some((name, rest)),
+        }
+    }
+}
+
+/// The value of a setting as a startup packet or `set_config()` gives it, as SQL that may stand
+/// behind `SET name TO`. None: no list of names, which PostgreSQL would refuse.
+pub fn setting_value(name: &str, raw: &str) -> Option<String> {
+    value_of(name, Literal::of(raw))
+}
