@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::cancel::CancelKeys;
 use super::login::{self, ConsoleRight, Gate, Target, Who};
 use crate::auth::scram::{CapturedKeys, KeyCache};
-use crate::config::{CONSOLE_DATABASE, Config, Secret};
+use crate::config::{CONSOLE_DATABASE, Config, Secret, SessionMode};
 use crate::error::ClientError;
 use crate::net::tls::ClientTls;
-use crate::pool::{ClientPermit, Database, Directory, Live, ProcessState, Welcome};
+use crate::pool::{ClientPermit, Database, Directory, Limits, Live, ProcessState, Welcome};
 use crate::stats::clock::now_us;
 use crate::stats::slots::Identity;
 use crate::stats::{ClientSlot, ClientState};
@@ -96,6 +96,14 @@ impl Gate for DirectoryGate {
 
     fn forced_user(&self, database: &Arc<Database>) -> Option<Arc<str>> {
         database.entry().user.as_deref().map(Arc::from)
+    }
+
+    fn keeps_settings(&self, database: &Arc<Database>, user: &Arc<str>) -> bool {
+        // The pool itself is made when the client has proved who it is.
+        let live = self.directory.shared.live();
+        let user = database.pool_user(user);
+        let limits = Limits::resolve(&live.config, &database.entry(), &user);
+        limits.session_state != SessionMode::Pgbouncer
     }
 
     fn claim(&mut self, who: &Who, target: &Target<Arc<Database>>) -> Result<(), ClientError> {

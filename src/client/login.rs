@@ -69,6 +69,8 @@ pub struct LoggedIn<G: Gate> {
     pub target: Target<G::Database>,
     /// Tracked parameters of the startup packet: canonical name and value.
     pub parameters: Vec<(String, String)>,
+    /// Other settings of the startup packet: name and raw value, in order.
+    pub settings: Vec<(String, String)>,
     /// What the pool's first server reported; absent on the console.
     pub reported: Option<Arc<G::Reported>>,
     /// The eight bytes of BackendKeyData, registered with the gate.
@@ -126,6 +128,7 @@ struct Welcomed<G: Gate> {
     who: Who,
     target: Target<G::Database>,
     parameters: Vec<(String, String)>,
+    settings: Vec<(String, String)>,
     reported: Option<Arc<G::Reported>>,
     cancel_key: u64,
 }
@@ -174,6 +177,7 @@ impl<G: Gate> Login<G> {
                 who: welcomed.who,
                 target: welcomed.target,
                 parameters: welcomed.parameters,
+                settings: welcomed.settings,
                 reported: welcomed.reported,
                 cancel_key: welcomed.cancel_key,
                 leftover: self.input.bytes().to_vec(),
@@ -194,7 +198,7 @@ impl<G: Gate> Login<G> {
     async fn steps(&mut self) -> Result<Welcomed<G>, End> {
         let packet = self.first_packets().await?;
         let live = self.gate.live();
-        let wishes = self.read_wishes(&packet, &live.config().settings)?;
+        let wishes = self.read_wishes(&packet, live.config())?;
         let entered = self.enter(&wishes, &*live)?;
         let captured = if entered.is_proven {
             None

@@ -4,6 +4,7 @@
 //! least traffic. Owns tracked parameters (surface 6.3), all other settings, what the end of a
 //! transaction does to them, and named prepared statements (6.4). Touches no socket.
 
+pub mod names;
 pub mod params;
 pub mod prepared;
 pub mod settings;

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::names;
+
 /// The role in force. Set last: what stands in front may need the rights of the login user.
 pub const ROLE: &str = "role";
 /// The session user. Takes the role with it when it changes, so it is set in front of the role.
@@ -23,22 +25,22 @@ const MOST_BYTES: usize = 64 * 1024;
 const PURGE_FROM: usize = 512;
 
 /// Settings that decide what PostgreSQL folds into a statement when it parses it: literals of time,
-/// arrays, XML and money, and what the grammar accepts. The tracked ones are in `Params`.
-const FOLDED: [&str; 14] = [
+/// arrays, XML and money, and what the grammar accepts. The tracked ones are in `Params`. Search
+/// path, role and row security are not among them: PostgreSQL itself watches those for its plans.
+const FOLDED: [&str; 13] = [
     "array_nulls",
     "backslash_quote",
     "bytea_output",
     "datestyle",
     "default_text_search_config",
     "escape_string_warning",
-    "extra_float_digits",
     "intervalstyle",
-    "lc_messages",
     "lc_monetary",
     "lc_numeric",
     "lc_time",
     "timezone_abbreviations",
     "transform_null_equals",
+    "xmloption",
 ];
 
 /// One setting.
@@ -46,8 +48,10 @@ const FOLDED: [&str; 14] = [
 struct Setting {
     /// Lower case.
     name: Box<str>,
-    /// SQL that may stand behind `SET name TO`.
+    /// SQL that may stand behind `SET name TO`, or a literal of the raw value.
     value: Box<str>,
+    /// The value goes to `set_config()`: SET would take a list in one literal for one element.
+    is_raw: bool,
 }
 
 /// What a session has set, in the order of the last SET of each name; the session user and the role
@@ -171,10 +175,10 @@ impl Settings {
     }
 }
 
-/// Whether the setting matters to a Parse. Names with a dot belong to extensions and applications;
-/// what reads them (`current_setting()`) is not folded.
+/// Whether the setting matters to a Parse, or may, being unknown. Names with a dot belong to
+/// extensions and applications; what reads them (`current_setting()`) is not folded.
 fn is_folded(name: &str) -> bool {
-    FOLDED.contains(&name) || name.starts_with("xml")
+    FOLDED.contains(&name) || !(name.contains('.') || names::is_known(name))
 }
 
 /// A setting's name is quoted always: its parts may be reserved words, as in `app.user`.
@@ -201,29 +205,18 @@ fn push_reset(sql: &mut String, name: &str) {
 }
 
 fn push_set(sql: &mut String, setting: &Setting) {
+    if setting.is_raw {
+        sql.push_str("SELECT pg_catalog.set_config(");
+        push_literal(sql, &setting.name);
+        let _ = write!(sql, ",{},false);", setting.value);
+        return;
+    }
     sql.push_str("SET ");
     push_name(sql, &setting.name);
     let _ = write!(sql, " TO {};", setting.value);
 }
 
-/// A raw value, as a startup packet has it, as SQL.
-fn quoted(name: &str, value: &str) -> Box<str> {
-    let mut sql = String::new();
-    let list = is_list(name).then(|| split_list(value)).flatten();
-    match list {
-        Some(elements) => {
-            for (index, element) in elements.iter().enumerate() {
-                if index > 0 {
-                    sql.push(',');
-                }
-                push_literal(&mut sql, element);
-            }
-        }
-        None => push_literal(&mut sql, value),
-    }
-    sql.into()
-}
-
+/// A literal that cannot be left, whatever standard_conforming_strings says.
 fn push_literal(sql: &mut String, value: &str) {
     if value.contains('\\') {
         sql.push('E');
@@ -247,50 +240,6 @@ fn is_list(name: &str) -> bool {
             | "local_preload_libraries"
             | "session_preload_libraries"
     )
-}
-
-/// The identifiers of a list as PostgreSQL reads one (SplitIdentifierString): lower case unless
-/// quoted. `None` when it is empty or malformed.
-fn split_list(value: &str) -> Option<Vec<String>> {
-    let mut elements = Vec::new();
-    let mut rest = value.trim();
-    loop {
-        let (element, after) = match rest.strip_prefix('"') {
-            Some(inside) => split_quoted(inside)?,
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                let bare = rest[..end].trim_end();
-                if bare.is_empty() || bare.contains([' ', '\t', '\n', '"']) {
-                    return None;
-                }
-                (bare.to_ascii_lowercase(), &rest[end..])
-            }
-        };
-        elements.push(element);
-        let after = after.trim_start();
-        if after.is_empty() {
-            return Some(elements);
-        }
-        rest = after.strip_prefix(',')?.trim_start();
-    }
-}
-
-/// What stands in front of the closing quote, and what behind it.
-fn split_quoted(inside: &str) -> Option<(String, &str)> {
-    let mut element = String::new();
-    let mut rest = inside;
-    loop {
-        let end = rest.find('"')?;
-        element.push_str(&rest[..end]);
-        rest = &rest[end + 1..];
-        match rest.strip_prefix('"') {
-            Some(after) => {
-                element.push('"');
-                rest = after;
-            }
-            None => return Some((element, rest)),
-        }
-    }
 }
 
 /// All sets that any client or server has.
@@ -317,18 +266,30 @@ impl SettingsStore {
     /// A change of the session user takes the role away, as in PostgreSQL.
     pub fn with(&self, base: &Arc<Settings>, name: &str, value: Option<&str>) -> Arc<Settings> {
         let name = name.to_ascii_lowercase();
-        if base.get(&name) == value && (value.is_none() || is_last(base, &name)) {
+        let value = value.map(|value| Setting {
+            name: name.as_str().into(),
+            value: value.into(),
+            is_raw: false,
+        });
+        self.replaced(base, &name, value.as_ref())
+    }
+
+    /// `base` with one value as it was in `start`.
+    pub fn reset(&self, base: &Arc<Settings>, name: &str, start: &Settings) -> Arc<Settings> {
+        let name = name.to_ascii_lowercase();
+        let value = start.list.iter().find(|s| *s.name == *name);
+        self.replaced(base, &name, value)
+    }
+
+    fn replaced(&self, base: &Arc<Settings>, name: &str, to: Option<&Setting>) -> Arc<Settings> {
+        let now = base.list.iter().find(|s| *s.name == *name);
+        if now == to && (to.is_none() || is_last(base, name)) {
             return Arc::clone(base);
         }
         let takes_role = name == AUTHORIZATION;
         let stays = |s: &&Setting| *s.name != *name && !(takes_role && &*s.name == ROLE);
         let mut list: Vec<Setting> = base.list.iter().filter(stays).cloned().collect();
-        if let Some(value) = value {
-            list.push(Setting {
-                name: name.into(),
-                value: value.into(),
-            });
-        }
+        list.extend(to.cloned());
         self.ordered(list)
     }
 
@@ -342,8 +303,11 @@ impl SettingsStore {
         for (name, value) in pairs {
             let name = name.as_ref().to_ascii_lowercase();
             list.retain(|s| *s.name != *name);
+            let mut literal = String::new();
+            push_literal(&mut literal, value.as_ref());
             list.push(Setting {
-                value: quoted(&name, value.as_ref()),
+                value: literal.into(),
+                is_raw: is_list(&name),
                 name: name.into(),
             });
         }

@@ -89,9 +89,7 @@ impl SessionState {
             }
             Effect::Reset(name) => {
                 if is_ours(name, tracked) {
-                    let name = name.to_ascii_lowercase();
-                    let value = self.startup.get(&name);
-                    let after = store.with(&self.settings, &name, value);
+                    let after = store.reset(&self.settings, name, &self.startup);
                     self.change(after);
                 }
             }

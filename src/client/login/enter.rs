@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::gate::{ConsoleRight, Gate, Live, Target, Who};
 use super::parameters::{self, Known, Replication, Wishes};
 use super::{End, Login};
-use crate::config::{AuthType, CONSOLE_DATABASE, Config, Settings};
+use crate::config::{AuthType, CONSOLE_DATABASE, Config, SessionMode, Settings};
 use crate::error::ClientError;
 use crate::wire::startup::{Packet, parse_packet};
 use crate::wire::welcome;
@@ -30,17 +30,15 @@ pub(super) struct Entered<D> {
 
 impl<G: Gate> Login<G> {
     /// Reads the parameters, and lines up NegotiateProtocolVersion where it is due.
-    pub(super) fn read_wishes(
-        &mut self,
-        packet: &[u8],
-        settings: &Settings,
-    ) -> Result<Wishes, End> {
+    pub(super) fn read_wishes(&mut self, packet: &[u8], config: &Config) -> Result<Wishes, End> {
+        let settings = &config.settings;
         let Ok(Packet::Startup(startup)) = parse_packet(packet) else {
             return Err(ClientError::startup_layout().into());
         };
         let known = Known {
             tracked: self.gate.tracked_names().collect(),
             ignored: &settings.ignore_startup_parameters,
+            keeps_settings: config.own.session_state != SessionMode::Pgbouncer,
         };
         let mut wishes = parameters::read(&startup, &known)?;
         if wishes.is_negotiating {
@@ -94,6 +92,11 @@ impl<G: Gate> Login<G> {
         if who.user.len() > LONGEST_USER {
             self.log_failed(settings, &who);
             return Err(ClientError::username_too_long().into());
+        }
+        if let (Some(refusal), Target::Database(database)) = (&wishes.refusal, &target)
+            && !self.gate.keeps_settings(database, &who.user)
+        {
+            return Err(refusal.clone().into());
         }
         if settings.auth_type == AuthType::Any && !is_console {
             who.user = self.forced_user(&target)?;

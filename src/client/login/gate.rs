@@ -85,6 +85,9 @@ pub trait Gate: Send + Sync {
     fn find_database(&self, name: &str) -> Option<Self::Database>;
     /// `user=` of the database.
     fn forced_user(&self, database: &Self::Database) -> Option<Arc<str>>;
+    /// Does a session in this database keep settings that PostgreSQL does not report
+    /// (`session_state`)?
+    fn keeps_settings(&self, database: &Self::Database, user: &Arc<str>) -> bool;
     /// Counts the client under `max_db_client_connections` and `max_user_client_connections`.
     /// Console administrators are not asked for.
     fn claim(&mut self, who: &Who, target: &Target<Self::Database>) -> Result<(), ClientError>;

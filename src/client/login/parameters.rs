@@ -2,14 +2,19 @@
 //!
 //! Owns: sorting them into known, tracked, ignored and refused. Never: I/O.
 //! COMPAT: PgBouncer refuses what it neither tracks nor was told to ignore, and ignoring does not
-//! shadow tracking (surface 6.1).
+//! shadow tracking (surface 6.1). Where the client's session keeps settings of its own
+//! (`session_state`), what PostgreSQL can know is one of those instead.
 
 use crate::config::List;
 use crate::error::ClientError;
+use crate::session::names;
 use crate::wire::startup::{Startup, parse_options};
 
 /// Prefix of protocol options, answered in NegotiateProtocolVersion.
 const PROTOCOL_OPTION: &[u8] = b"_pq_.";
+
+/// Settings of one packet, as many as a session may have.
+const MOST_SETTINGS: usize = 256;
 
 /// Does the client want a replication connection?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +62,10 @@ pub(super) struct Wishes {
     pub database: String,
     /// Tracked parameters by their canonical name, each once.
     pub tracked: Vec<(String, String)>,
+    /// Other settings and their raw values; of a name given twice the last counts.
+    pub settings: Vec<(String, String)>,
+    /// What refuses a client whose session keeps no such settings: about the first of them.
+    pub refusal: Option<ClientError>,
     /// Replication, which has no pool.
     pub replication: Replication,
     /// NegotiateProtocolVersion is due: a minor version over 0, or a `_pq_.` option.
@@ -71,6 +80,8 @@ pub(super) struct Known<'a> {
     pub tracked: Vec<&'a str>,
     /// `ignore_startup_parameters`: exact words.
     pub ignored: &'a List,
+    /// Settings that PostgreSQL can know are taken.
+    pub keeps_settings: bool,
 }
 
 impl Known<'_> {
@@ -97,7 +108,12 @@ pub(super) fn read(startup: &Startup<'_>, known: &Known<'_>) -> Result<Wishes, C
         match name {
             b"user" => wishes.user = text(value),
             b"database" => wishes.database = text(value),
-            b"options" => read_options(value, known, &mut wishes)?,
+            b"options" => {
+                // COMPAT: PostgreSQL reads the options first, so that parameters of their own win.
+                let explicit = std::mem::take(&mut wishes.settings);
+                read_options(value, known, &mut wishes)?;
+                wishes.settings.extend(explicit);
+            }
             b"replication" => {
                 let replication = Replication::parse(value);
                 wishes.replication =
@@ -109,7 +125,8 @@ pub(super) fn read(startup: &Startup<'_>, known: &Known<'_>) -> Result<Wishes, C
             }
             _ => {
                 if !track(name, value, known, &mut wishes) && !known.is_ignored(name) {
-                    return Err(ClientError::startup_parameter(&text(name)));
+                    let refusal = ClientError::startup_parameter(&text(name));
+                    keep(&mut wishes, (name, value), known, refusal)?;
                 }
             }
         }
@@ -130,9 +147,27 @@ fn read_options(value: &[u8], known: &Known<'_>, wishes: &mut Wishes) -> Result<
             || known.is_ignored(&name)
             || known.is_ignored(b"options");
         if !is_fine {
-            return Err(ClientError::startup_option(&text(&name)));
+            let refusal = ClientError::startup_option(&text(&name));
+            keep(wishes, (&name, &value), known, refusal)?;
         }
     }
+    Ok(())
+}
+
+/// Takes a setting that is neither tracked nor ignored, or refuses the client.
+fn keep(
+    wishes: &mut Wishes,
+    (name, value): (&[u8], &[u8]),
+    known: &Known<'_>,
+    refusal: ClientError,
+) -> Result<(), ClientError> {
+    let name = text(name);
+    let is_room = wishes.settings.len() < MOST_SETTINGS;
+    if !known.keeps_settings || !is_room || !names::may_set(&name) {
+        return Err(refusal);
+    }
+    wishes.refusal.get_or_insert(refusal);
+    wishes.settings.push((name, text(value)));
     Ok(())
 }
 
@@ -160,6 +195,14 @@ mod tests {
     use super::*;
 
     fn read_pairs(pairs: &[(&str, &str)], ignored: &str) -> Result<Wishes, String> {
+        read_as(pairs, ignored, false)
+    }
+
+    fn read_as(
+        pairs: &[(&str, &str)],
+        ignored: &str,
+        keeps_settings: bool,
+    ) -> Result<Wishes, String> {
         let startup = Startup {
             minor: 0,
             parameters: pairs
@@ -170,6 +213,7 @@ mod tests {
         let known = Known {
             tracked: vec!["DateStyle", "client_encoding", "application_name"],
             ignored: &List::parse(ignored),
+            keeps_settings,
         };
         read(&startup, &known).map_err(|error| error.text.into_owned())
     }
@@ -217,6 +261,49 @@ mod tests {
             read_pairs(&[("user", "odoo"), ("options", "-d 5")], "options").unwrap_err(),
             ClientError::options_syntax().text
         );
+    }
+
+    #[test]
+    fn settings_that_postgresql_can_know_are_kept() {
+        let pairs = [
+            ("user", "odoo"),
+            ("geqo", "on"),
+            ("work_mem", "1MB"),
+            ("options", "-c geqo=off --app.user-id=7 -c DateStyle=ISO"),
+            ("lock_timeout", "1"),
+        ];
+        let wishes = read_as(&pairs, "lock_timeout", true).unwrap();
+        let want = [
+            ("geqo", "off"),
+            ("app.user_id", "7"),
+            ("geqo", "on"),
+            ("work_mem", "1MB"),
+        ];
+        assert_eq!(
+            wishes.settings,
+            want.map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+        assert_eq!(wishes.tracked.len(), 1);
+        let refusal = wishes.refusal.unwrap();
+        assert_eq!(refusal.text, "unsupported startup parameter: geqo");
+        for (name, value, want) in [
+            ("foo", "1", "unsupported startup parameter: foo"),
+            (
+                "log_connections",
+                "1",
+                "unsupported startup parameter: log_connections",
+            ),
+            (
+                "options",
+                "-c foo=1",
+                "unsupported startup parameter in options: foo",
+            ),
+        ] {
+            let refused = read_as(&[("user", "a"), (name, value)], "", true);
+            assert_eq!(refused.unwrap_err(), want);
+        }
+        let plain = read_as(&[("user", "a")], "", true).unwrap();
+        assert_eq!((plain.settings, plain.refusal), (Vec::new(), None));
     }
 
     #[test]

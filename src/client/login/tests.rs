@@ -18,14 +18,18 @@ async fn welcome_comes_in_pgbouncers_order() {
         ("database", "shop"),
         ("datestyle", "German"),
         ("application_name", "odoo"),
+        ("work_mem", "1MB"),
+        ("default_transaction_read_only", "off"),
+        ("options", "-c Default_transaction_read_only=on -c geqo=off"),
     ];
     peer.startup(&pairs).await;
-    assert_eq!(peer.tags(12).await, "RSSSSSSSSKNZ");
+    assert_eq!(peer.tags(13).await, "RSSSSSSSSSKNZ");
     assert_eq!(
         peer.seen_parameters(),
         [
             "is_superuser=off",
             "server_version=16.4",
+            "default_transaction_read_only=off",
             "DateStyle=German",
             "client_encoding=UTF8",
             "TimeZone=UTC",
@@ -38,6 +42,17 @@ async fn welcome_comes_in_pgbouncers_order() {
     assert_eq!(&*logged_in.who.user, "plain");
     assert_eq!(&*logged_in.who.database, "shop");
     assert_eq!(logged_in.parameters.len(), 2);
+    let names: Vec<&str> = logged_in.settings.iter().map(|(n, _)| n.as_str()).collect();
+    let read_only = "default_transaction_read_only";
+    assert_eq!(
+        names,
+        [
+            "Default_transaction_read_only",
+            "geqo",
+            "work_mem",
+            read_only
+        ]
+    );
     assert!(logged_in.reported.is_some());
     assert_eq!(logged_in.cancel_key.to_be_bytes(), peer.seen_key());
     assert_eq!(logged_in.cancel_key >> 63, 0);

@@ -67,6 +67,7 @@ impl<G: Gate> Login<G> {
             who,
             target,
             parameters: wishes.tracked,
+            settings: wishes.settings,
             reported,
             cancel_key,
         })
@@ -100,6 +101,9 @@ impl<G: Gate> Login<G> {
 
     fn put_parameters(&mut self, reported: &G::Reported, wishes: &Wishes) {
         for (name, value) in reported.untracked() {
+            let mut wished = wishes.settings.iter().rev();
+            let wish = wished.find(|(wished, _)| wished.eq_ignore_ascii_case(name));
+            let value = wish.map_or(value, |(_, wish)| wish.as_str());
             messages::parameter_status(&mut self.out, name.as_bytes(), value.as_bytes());
         }
         for (index, name) in self.gate.tracked_names().enumerate() {

@@ -52,7 +52,15 @@ async fn malformed_first_packets() {
         ),
         (
             "unknown parameter",
-            startup_packet(V3, &[("user", "plain"), ("geqo", "off")]),
+            startup_packet(V3, &[("user", "plain"), ("foo", "off")]),
+            "unsupported startup parameter: foo",
+        ),
+        (
+            "a setting, and a database in session mode",
+            startup_packet(
+                V3,
+                &[("user", "plain"), ("database", "forced"), ("geqo", "off")],
+            ),
             "unsupported startup parameter: geqo",
         ),
         (

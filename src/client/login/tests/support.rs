@@ -51,7 +51,12 @@ pub struct TestReported;
 
 impl Reported for TestReported {
     fn untracked(&self) -> impl Iterator<Item = (&str, &str)> {
-        [("is_superuser", "off"), ("server_version", "16.4")].into_iter()
+        [
+            ("is_superuser", "off"),
+            ("server_version", "16.4"),
+            ("default_transaction_read_only", "on"),
+        ]
+        .into_iter()
     }
     fn tracked(&self, index: usize) -> Option<&str> {
         let values = ["ISO, MDY", "UTF8", "UTC", "on", "", "postgres"];
@@ -116,6 +121,9 @@ impl Gate for TestGate {
     }
     fn forced_user(&self, database: &&'static str) -> Option<Arc<str>> {
         (*database == "forced").then(|| Arc::from("owner"))
+    }
+    fn keeps_settings(&self, database: &&'static str, _: &Arc<str>) -> bool {
+        *database == "shop"
     }
     fn claim(&mut self, _: &Who, _: &Target<&'static str>) -> Result<(), ClientError> {
         if self.book.is_capped.load(Relaxed) {
