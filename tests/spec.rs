@@ -143,3 +143,7 @@ mod stress;
 // Random sessions, step by step the same as on a direct connection; PGWEIR_TWIN=scripts for a longer run.
 #[path = "spec/twin.rs"]
 mod twin;
+
+// What a client leaves behind when it goes, in every way of going: nothing.
+#[path = "spec/leaks.rs"]
+mod leaks;

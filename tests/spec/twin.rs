@@ -59,8 +59,10 @@ impl Features {
     pub const RESETS: u32 = 1 << 14;
     /// Parse while the transaction is aborted.
     pub const PARSE_ABORTED: u32 = 1 << 15;
+    /// Code that no text names: behind views, triggers and operators.
+    pub const HIDDEN_CODE: u32 = 1 << 16;
 
-    const NAMES: [(&'static str, u32); 16] = [
+    const NAMES: [(&'static str, u32); 17] = [
         ("settings", Self::SETTINGS),
         ("startup", Self::STARTUP),
         ("discard", Self::DISCARD),
@@ -77,10 +79,17 @@ impl Features {
         ("login_values", Self::LOGIN_VALUES),
         ("resets", Self::RESETS),
         ("parse_aborted", Self::PARSE_ABORTED),
+        ("hidden_code", Self::HIDDEN_CODE),
     ];
 
     pub fn has(self, feature: u32) -> bool {
         self.0 & feature != 0
+    }
+
+    /// What pgweir does by now, or what the environment asks for.
+    pub fn on() -> Self {
+        let names = std::env::var("PGWEIR_TWIN_FEATURES");
+        Self::named(names.as_deref().unwrap_or(ON))
     }
 
     fn named(list: &str) -> Self {
@@ -141,8 +150,7 @@ fn hunt(pool_size: u32, features: Features) -> (u64, Vec<Finding>) {
 #[test]
 fn a_session_through_the_pool_is_as_a_direct_one() {
     only_pgweir!();
-    let names = std::env::var("PGWEIR_TWIN_FEATURES").unwrap_or_else(|_| ON.to_owned());
-    let features = Features::named(&names);
+    let features = Features::on();
     cluster();
     let hunts = SIZES.map(|size| std::thread::spawn(move || hunt(size, features)));
     let mut found = String::new();

@@ -18,6 +18,7 @@ mod reply;
 pub mod secrets;
 pub mod shapes;
 mod tls;
+pub mod witness;
 
 pub use bouncer::{Bouncer, Exit, Running, binary, is_pgweir, version};
 pub use pg::{Pg, tools};

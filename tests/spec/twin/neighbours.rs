@@ -7,28 +7,10 @@
 use super::Features;
 use crate::support::frames::{bind, close, describe, execute, parse, query, sync};
 use crate::support::shapes::Dice;
+use crate::support::witness::{TRACKED, TRACKED_UNTOUCHED, UNTOUCHED, WITNESS};
 use crate::support::{Login, PgError, RawClient};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// What the witness must see on every server.
-pub const WITNESS: &str = "select current_setting('lock_timeout'), current_setting('statement_timeout'), \
-    current_setting('search_path'), current_setting('work_mem'), current_setting('IntervalStyle'), \
-    current_setting('default_transaction_isolation'), current_setting('default_transaction_read_only'), \
-    current_setting('extra_float_digits'), current_setting('bytea_output'), \
-    current_setting('client_min_messages'), current_setting('role'), current_user, session_user, \
-    coalesce(current_setting('my.var', true), ''), \
-    (select count(*) from pg_class where relnamespace = pg_my_temp_schema()), \
-    (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), \
-    (select count(*) from pg_listening_channels()), \
-    (select count(*) from pg_prepared_statements where from_sql), (select count(*) from pg_cursors)";
-const UNTOUCHED: &str =
-    "0|0|\"$user\", public|4MB|postgres|read committed|off|1|hex|notice|none|app|app||0|0|0|0|0";
-/// The part of it that holds for tracked parameters alone.
-const TRACKED: &str = "select current_setting('TimeZone'), current_setting('DateStyle'), \
-    current_setting('application_name'), current_setting('client_encoding'), \
-    current_setting('standard_conforming_strings')";
-const TRACKED_UNTOUCHED: &str = "UTC|ISO, MDY||UTF8|on";
 
 struct Neighbour {
     client: RawClient,
