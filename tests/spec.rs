@@ -35,6 +35,12 @@ mod parameters;
 // Named prepared statements in transaction mode.
 #[path = "spec/prepared.rs"]
 mod prepared;
+// Prepared statements behind a change of the schema.
+#[path = "spec/prepared_heal.rs"]
+mod prepared_heal;
+// The unnamed statement in transaction mode.
+#[path = "spec/prepared_unnamed.rs"]
+mod prepared_unnamed;
 // Everything that ends by itself after a while.
 #[path = "spec/timeouts.rs"]
 mod timeouts;

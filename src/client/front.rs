@@ -14,6 +14,7 @@ use crate::link::ClientSide;
 use crate::net::buf::Buf;
 use crate::net::{Endpoint, Stream};
 use crate::pool::Directory;
+use crate::session::prepared::Unnamed;
 use crate::stats::events::Event;
 use crate::stats::slots::Identity;
 use crate::stats::{ClientSlot, ClientState, Count};
@@ -214,6 +215,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             max_packet,
             no_simple_query,
             unnamed: None,
+            unnamed_statement: Unnamed::None,
             is_torn: false,
         },
         directory,

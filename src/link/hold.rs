@@ -29,7 +29,7 @@ pub(super) struct Hold {
     /// A command that may drop all prepared statements is outstanding.
     may_drop: bool,
     /// The unnamed statement is one.
-    unnamed_may_drop: bool,
+    pub unnamed_may_drop: bool,
 }
 
 impl Link<'_> {
@@ -77,14 +77,17 @@ impl Link<'_> {
     /// Whether a message may name a prepared statement; `true` while that cannot be seen.
     fn may_name_statement(&self, header: Header) -> bool {
         let unparsed = self.client.inbound.unparsed();
+        // The unnamed one may be kept under a name of ours.
+        let unnamed_counts = self.keeps_unnamed;
         match header.tag {
-            tag::PARSE => unparsed.get(HEADER) != Some(&0),
+            tag::PARSE => unnamed_counts || unparsed.get(HEADER) != Some(&0),
             tag::BIND => match frontend::bind_statement(unparsed, header.total) {
-                Ok(Some(name)) => !name.is_empty(),
+                Ok(Some(name)) => unnamed_counts || !name.is_empty(),
                 _ => true,
             },
             tag::DESCRIBE | tag::CLOSE => {
-                unparsed.get(HEADER) != Some(&b'P') && unparsed.get(HEADER + 1) != Some(&0)
+                let is_named = unnamed_counts || unparsed.get(HEADER + 1) != Some(&0);
+                unparsed.get(HEADER) != Some(&b'P') && is_named
             }
             _ => false,
         }

@@ -13,35 +13,42 @@
 //! ```text
 //! replies.rs     server to client: status, parameters, when the server is free
 //! requests.rs    client to server: what is sent, what is answered here
+//! heal.rs        prepared statements whose plan is out of date
 //! hold.rs        when a request waits for replies before it is sent
 //! statements.rs  names of prepared statements on both sides
+//! unnamed.rs     the unnamed statement, and how it is kept
+//! names.rs       our names in errors
 //! observe.rs     what insight is told
 //! timing.rs      counters, states shown, deadlines
 //! ```
 
+mod heal;
 mod hold;
+mod names;
 mod observe;
 mod replies;
 mod requests;
 mod statements;
 mod timing;
+mod unnamed;
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::config::PoolMode;
+use crate::config::{PoolMode, SessionMode};
 use crate::error::ClientError;
 use crate::net::Stream;
 use crate::net::buf::{Buf, LARGE};
 use crate::pool::{Pool, PooledServer};
 use crate::server::pending::Request;
 use crate::session::params::Params;
-use crate::session::prepared::ClientStatements;
+use crate::session::prepared::{ClientStatements, Unnamed};
 use crate::sql::Summary;
 use crate::stats::ClientSlot;
 use crate::stats::clock::now_us;
 use crate::wire::frontend;
+use heal::Heal;
 use hold::Hold;
 use observe::Observed;
 use replies::Reset;
@@ -75,8 +82,10 @@ pub struct ClientSide {
     pub max_packet: u32,
     /// `disable_pqexec`: simple queries are refused.
     pub no_simple_query: bool,
-    /// What the unnamed statement holds.
+    /// What the unnamed statement holds, for insight.
     pub unnamed: Option<Summary>,
+    /// The unnamed statement.
+    pub unnamed_statement: Unnamed,
     /// The last link broke off inside a reply: an error message cannot be told apart from it.
     pub is_torn: bool,
 }
@@ -129,7 +138,12 @@ pub struct Link<'a> {
     server_deaf: bool,
     server_ended: bool,
     max_prepared: usize,
+    /// The client's session is more than what PostgreSQL reports of it (session_state).
+    keeps_state: bool,
+    /// Unnamed statements stay prepared (keep_unnamed).
+    keeps_unnamed: bool,
     hold: Hold,
+    heal: Heal,
     observed: Observed,
     timing: Timing,
 }
@@ -145,6 +159,8 @@ impl<'a> Link<'a> {
         (since_us, wait_us): (u64, u64),
     ) -> Self {
         let timing = Timing::begin(client, since_us);
+        let keeps_state = max_prepared > 0 && client.pool.session_state() != SessionMode::Pgbouncer;
+        let keeps_unnamed = keeps_state && client.pool.keeps_unnamed();
         let mut link = Self {
             client,
             server,
@@ -159,7 +175,10 @@ impl<'a> Link<'a> {
             server_deaf: false,
             server_ended: false,
             max_prepared,
+            keeps_state,
+            keeps_unnamed,
             hold: Hold::default(),
+            heal: Heal::default(),
             observed: Observed::default(),
             timing,
         };
@@ -188,6 +207,7 @@ impl<'a> Link<'a> {
         let tracked = &self.client.pool.shared.tracked;
         match tracked.difference(&self.client.params, &self.server.params) {
             Some(sql) => {
+                self.server.unnamed = None;
                 let mut set = Vec::with_capacity(sql.len() + 6);
                 frontend::query(&mut set, sql.as_bytes());
                 self.client.inbound.insert_parsed(&set);

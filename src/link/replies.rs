@@ -97,8 +97,12 @@ impl Link<'_> {
                 self.pass_reply(header, reply);
             }
             _ => {
+                if self.heal.is_armed() && !self.take_first_answer(header) {
+                    return Ok(false);
+                }
                 self.observe_reply(header);
                 let reply = self.server.pending.on_reply(header.tag);
+                let reply = self.heal.verdict(reply);
                 self.pass_reply(header, reply);
                 // Nobody is there to send what the server now waits for.
                 if self.leaving && self.server.pending.in_copy() {
@@ -143,6 +147,9 @@ impl Link<'_> {
         }
         self.observe_error(header);
         self.undo();
+        if self.heal.is_armed() && !self.server.pending.holds_healable() {
+            self.disarm();
+        }
         let reply = self.own_reply();
         self.pass_reply(header, reply);
         Ok(true)
@@ -156,6 +163,11 @@ impl Link<'_> {
         };
         self.server.status = status;
         let answered = self.server.pending.on_ready();
+        if let Some(Request::OwnSync) = answered {
+            self.pass_reply(header, Reply::Swallow);
+            return self.send_copied();
+        }
+        self.settle_schema(status);
         if let Some(Request::Params) = answered {
             self.pass_reply(header, Reply::Swallow);
             return self.params_applied();
@@ -242,6 +254,8 @@ impl Link<'_> {
                 Reset::Reported
             };
         }
+        self.note_schema(header);
+        let command = &self.client.outbound.unparsed()[HEADER..header.total];
         if drops_statements(command) {
             self.server.tracker.forget_prepared();
             self.forget_statements();
@@ -280,8 +294,15 @@ impl Link<'_> {
             self.pass_reply(header, Reply::Swallow);
             return;
         }
+        if self.heal.is_armed() && self.heals(header) {
+            return self.pass_reply(header, Reply::Swallow);
+        }
         self.observe_error(header);
         self.undo();
+        if self.heal.is_armed() && !self.server.pending.holds_healable() {
+            self.disarm();
+        }
+        let header = self.own_names(header);
         self.pass_reply(header, Reply::Forward);
     }
 

@@ -43,6 +43,21 @@ impl Link<'_> {
 
     /// HOT. One message; false when more of it must arrive first.
     fn take_request(&mut self, header: Header) -> Result<bool, End> {
+        if self.heal.is_armed() {
+            let Some(before) = self.copy_request(header) else {
+                return Ok(false);
+            };
+            let is_taken = self.take_free_request(header)?;
+            if !is_taken {
+                self.uncopy(before);
+            }
+            return Ok(is_taken);
+        }
+        self.take_free_request(header)
+    }
+
+    /// HOT. One message that need not wait to see what comes of another.
+    fn take_free_request(&mut self, header: Header) -> Result<bool, End> {
         if self.must_wait(header) {
             return Ok(false);
         }
@@ -53,6 +68,7 @@ impl Link<'_> {
             }
             tag::QUERY => {
                 self.note_query(header);
+                self.end_unnamed();
                 self.observe_query(header);
                 self.send_final(header, Request::Query);
             }
@@ -95,11 +111,13 @@ impl Link<'_> {
 
     fn send_final(&mut self, header: Header, request: Request) {
         self.server.pending.push_final(request);
+        self.heal.end_batch();
         self.send(header);
     }
 
     pub(super) fn send_extended(&mut self, header: Header, request: Request) {
         self.server.pending.push_extended(request);
+        self.heal.is_dirty = true;
         self.send(header);
     }
 

@@ -69,6 +69,9 @@ impl Link<'_> {
 
     fn take_parse(&mut self, header: Header) -> Result<bool, End> {
         if self.client.inbound.unparsed().get(HEADER) == Some(&0) {
+            if self.keeps_state {
+                return self.take_unnamed_parse(header);
+            }
             self.note_unnamed(header);
             self.observe_unnamed_parse(header);
             self.send_extended(header, Request::Parse(None));
@@ -90,7 +93,7 @@ impl Link<'_> {
         if self.client.holds_statement(name) {
             return Err(End::Fatal(ClientError::statement_name_in_use()));
         }
-        let context = self.client.params.parse_context();
+        let context = self.parse_context();
         let rules = self.client.params.rules();
         let dictionary = &self.client.pool.shared.dictionary;
         let statement = dictionary.intern(body, context, rules);
@@ -102,6 +105,7 @@ impl Link<'_> {
         let named = Box::new(Named {
             client_name: Some(name),
             statement: Arc::clone(&statement),
+            unnamed: None,
         });
         if self.server.statements.touch(statement.id) {
             self.client.inbound.discard(header.total);
@@ -112,23 +116,13 @@ impl Link<'_> {
             return Ok(true);
         }
         self.make_room_for(&statement);
-        let mut head = Vec::with_capacity(HEADER + statement.server_name.len() + 1);
-        let body_length = header.total - prefix + statement.server_name.len() + 1;
-        head.push(tag::PARSE);
-        head.extend_from_slice(&frame::length_field(body_length));
-        head.extend_from_slice(statement.server_name.as_bytes());
-        head.push(0);
-        self.client.inbound.splice(0..prefix, &head);
-        let header = Header {
-            tag: tag::PARSE,
-            total: body_length + HEADER,
-        };
-        self.send_extended(header, Request::Parse(Some(named)));
+        self.heal.fresh = statement.id;
+        self.parse_as(header, prefix, &statement, Request::Parse(Some(named)));
         Ok(true)
     }
 
     /// Notes that the server is about to have the statement; closes its oldest when it has too many.
-    fn make_room_for(&mut self, statement: &Arc<Statement>) {
+    pub(super) fn make_room_for(&mut self, statement: &Arc<Statement>) {
         self.server.statements.insert(Arc::clone(statement));
         self.timing.count(self.client, Count::ServerParses);
         while let Some(oldest) = self.server.statements.evict_over(self.max_prepared) {
@@ -145,7 +139,7 @@ impl Link<'_> {
 
     /// Makes the server have the statement, with a Parse of ours where it has not; false when what
     /// is to be sent must go out first.
-    fn ensure_prepared(&mut self, statement: &Arc<Statement>) -> bool {
+    pub(super) fn ensure_prepared(&mut self, statement: &Arc<Statement>) -> bool {
         if self.server.statements.touch(statement.id) {
             return true;
         }
@@ -165,7 +159,9 @@ impl Link<'_> {
             .push_extended(Request::InjectedParse(Box::new(Named {
                 client_name: None,
                 statement: Arc::clone(statement),
+                unnamed: None,
             })));
+        self.heal.fresh = statement.id;
         true
     }
 
@@ -180,20 +176,16 @@ impl Link<'_> {
             _ => return Err(End::Fatal(ClientError::broken_packet("Bind"))),
         };
         if range.is_empty() {
-            self.timing.count(self.client, Count::Binds);
-            self.note_bind(None);
-            self.observe_bind(header, range, None, None);
-            self.send_extended(header, Request::Bind);
-            return Ok(true);
+            return self.take_unnamed_bind(header, range);
         }
-        let name = &unparsed[range.clone()];
-        let Some(statement) = self.client.statement(name) else {
+        let Some(statement) = self.client.statement(&unparsed[range.clone()]) else {
             self.timing.count(self.client, Count::Binds);
             return self.pass_private(header, Request::Bind);
         };
         if !self.ensure_prepared(&statement) {
             return Ok(false);
         }
+        let is_healed = self.arm_named(header, &statement, range.clone());
         self.timing.count(self.client, Count::Binds);
         self.note_bind(Some(&statement));
         self.observe_bind(
@@ -202,8 +194,33 @@ impl Link<'_> {
             Some(statement.what),
             Some(&statement),
         );
-        self.rename(header, range, &statement, Request::Bind);
+        let request = if is_healed {
+            Request::HealedBind
+        } else {
+            Request::Bind
+        };
+        self.rename(header, range, &statement, request);
         Ok(true)
+    }
+
+    /// Whether an outdated plan would be healed: at the first use of a name.
+    fn arm_named(
+        &mut self,
+        header: Header,
+        statement: &Arc<Statement>,
+        name: std::ops::Range<usize>,
+    ) -> bool {
+        let Some(name) = self.client.inbound.unparsed().get(name) else {
+            return false;
+        };
+        let held = self.client.statements.as_mut();
+        let was_told = held.is_none_or(|held| held.tell(name));
+        if was_told || !self.keeps_state {
+            return false;
+        }
+        let name: Box<[u8]> = name.into();
+        self.hold_explicit();
+        self.arm(header, statement, Some(name))
     }
 
     fn take_described(&mut self, header: Header) -> Result<bool, End> {
@@ -223,7 +240,14 @@ impl Link<'_> {
             return Err(End::Fatal(ClientError::broken_packet(kind)));
         };
         let is_close = header.tag == tag::CLOSE;
-        if target == b'P' || name.is_empty() {
+        let is_unnamed = target == b'S' && name.is_empty();
+        if target == b'P' || is_unnamed {
+            if is_unnamed && !is_close {
+                return self.take_unnamed_describe(header);
+            }
+            if is_unnamed {
+                self.close_unnamed();
+            }
             let request = if is_close {
                 Request::Close
             } else {
@@ -242,8 +266,13 @@ impl Link<'_> {
         if !self.ensure_prepared(&statement) {
             return Ok(false);
         }
+        let request = if self.arm_named(header, &statement, HEADER + 1..HEADER + 1 + name.len()) {
+            Request::HealedDescribe
+        } else {
+            Request::Describe
+        };
         let range = HEADER + 1..HEADER + 1 + name.len();
-        self.rename(header, range, &statement, Request::Describe);
+        self.rename(header, range, &statement, request);
         Ok(true)
     }
 
@@ -257,6 +286,7 @@ impl Link<'_> {
             Box::new(Named {
                 client_name: Some(name.into()),
                 statement,
+                unnamed: None,
             })
         });
         self.client.inbound.discard(header.total);
@@ -277,7 +307,7 @@ impl Link<'_> {
     }
 
     /// Puts the server's name in place of the client's and sends the frame on.
-    fn rename(
+    pub(super) fn rename(
         &mut self,
         header: Header,
         range: std::ops::Range<usize>,
@@ -311,6 +341,8 @@ impl Link<'_> {
                     }
                 }
                 Undo::Eviction(statement) => self.server.statements.insert(statement),
+                Undo::Unnamed(was) => self.restore_unnamed(was),
+                Undo::ServerUnnamed => self.lose_unnamed(),
             }
         }
     }
@@ -318,6 +350,9 @@ impl Link<'_> {
     fn free_name(&mut self, named: Named) {
         if let Some(name) = named.client_name {
             self.client.drop_statement(&name);
+        }
+        if let Some(was) = named.unnamed {
+            self.client.unnamed_statement = was;
         }
     }
 

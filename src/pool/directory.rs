@@ -163,9 +163,20 @@ pub struct Database {
     pub disabled: AtomicBool,
     entry: ArcSwap<DatabaseConfig>,
     last_used_us: AtomicU64,
+    schema_age: AtomicU64,
 }
 
 impl Database {
+    /// HOT. Another number behind each change of the schema by a client.
+    pub fn schema_age(&self) -> u64 {
+        self.schema_age.load(Relaxed)
+    }
+
+    /// A client has changed the schema.
+    pub fn schema_changes(&self) {
+        self.schema_age.fetch_add(1, Relaxed);
+    }
+
     /// Its line of the configuration.
     pub fn entry(&self) -> Guard<Arc<DatabaseConfig>> {
         self.entry.load()
@@ -272,6 +283,7 @@ impl Directory {
             disabled: AtomicBool::new(false),
             entry: ArcSwap::from_pointee(entry),
             last_used_us: AtomicU64::new(now_us()),
+            schema_age: AtomicU64::new(0),
         });
         let mut databases = self
             .databases

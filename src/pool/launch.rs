@@ -254,6 +254,8 @@ impl Pool {
             last_used_us: 0,
             is_fresh: true,
             lane,
+            unnamed: None,
+            copied: Default::default(),
             is_private: false,
             is_cut: false,
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::pending::Pending;
 use crate::net::Stream;
 use crate::session::params::{Params, Tracked};
-use crate::session::prepared::ServerStatements;
+use crate::session::prepared::{Copied, SentParse, ServerStatements};
 use crate::stats::ServerSlot;
 use crate::wire::backend::{self, Status, tag};
 use crate::wire::frame::{self, Peeked};
@@ -30,6 +30,10 @@ pub struct Server {
     pub params: Arc<Params>,
     /// Named statements it holds.
     pub statements: ServerStatements,
+    /// Its unnamed statement; `None` when there is none.
+    pub unnamed: Option<Arc<SentParse>>,
+    /// What its link may have to send again.
+    pub copied: Copied,
     /// Requests it has not answered.
     pub pending: Pending,
     /// Status of its last ReadyForQuery.
@@ -87,6 +91,7 @@ impl Server {
     pub async fn run_own(&mut self, sql: &str, tracked: &Tracked) -> Result<(), OwnQueryError> {
         let mut request = Vec::with_capacity(sql.len() + 6);
         frontend::query(&mut request, sql.as_bytes());
+        self.unnamed = None;
         self.stream.write_all(&request).await?;
         let mut buf: Vec<u8> = Vec::new();
         let mut chunk = [0u8; 1024];

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::session::prepared::Statement;
+use crate::session::prepared::{Statement, Unnamed};
 use crate::wire::backend::tag;
 
 /// A named statement on its way: enough to undo its registration when the server does not make it.
@@ -18,6 +18,8 @@ pub struct Named {
     pub client_name: Option<Box<[u8]>>,
     /// The entry.
     pub statement: Arc<Statement>,
+    /// The client knows it as its unnamed statement; what that was before.
+    pub unnamed: Option<Unnamed>,
 }
 
 /// One outstanding request.
@@ -29,18 +31,30 @@ pub enum Request {
     FunctionCall,
     /// Sync: ends with ReadyForQuery.
     Sync,
+    /// A Sync of ours: its ReadyForQuery is ours.
+    OwnSync,
     /// Our own SET of tracked parameters: everything up to its ReadyForQuery is ours.
     Params,
     /// Parse that the client sees answered; with the statement when it is shared.
     Parse(Option<Box<Named>>),
+    /// Parse of the client's unnamed statement as it is; what that was before.
+    UnnamedParse(Unnamed),
     /// Parse that we injected: its answer is swallowed.
     InjectedParse(Box<Named>),
+    /// Parse of the unnamed statement that we injected.
+    InjectedUnnamed,
+    /// Close of the unnamed statement that we injected.
+    InjectedForget,
     /// Parse that is not sent, because the server has the statement: we answer.
     SkippedParse(Box<Named>),
     /// Bind.
     Bind,
     /// Describe.
     Describe,
+    /// Bind whose error may be healed (`link/heal.rs`).
+    HealedBind,
+    /// Describe whose error may be healed.
+    HealedDescribe,
     /// Execute.
     Execute,
     /// Close that the client sees answered by the server.
@@ -89,6 +103,10 @@ pub enum Undo {
     Close(Named),
     /// The server still has the statement.
     Eviction(Arc<Statement>),
+    /// The client's unnamed statement is this one.
+    Unnamed(Unnamed),
+    /// What the server's unnamed statement is cannot be said.
+    ServerUnnamed,
 }
 
 /// An answer that the server will not give.
@@ -145,7 +163,7 @@ impl Pending {
             Some(Request::Query | Request::FunctionCall) => Answering::Query,
             Some(Request::Execute) => Answering::Execute,
             Some(Request::Sync) => Answering::Sync,
-            Some(Request::Params) => Answering::Ours,
+            Some(Request::Params | Request::OwnSync) => Answering::Ours,
             Some(_) => Answering::Step,
         }
     }
@@ -154,7 +172,8 @@ impl Pending {
     /// FunctionCalls.
     pub fn runs_to_sync(&self) -> (usize, usize) {
         let failing = self.queue.iter();
-        let failing = failing.take_while(|request| !matches!(request, Request::Sync));
+        let failing =
+            failing.take_while(|request| !matches!(request, Request::Sync | Request::OwnSync));
         failing.fold((0, 0), |(executes, others), request| match request {
             Request::Execute => (executes + 1, others),
             Request::Query | Request::FunctionCall => (executes, others + 1),
@@ -192,7 +211,7 @@ impl Pending {
     /// HOT. A message that ends with ReadyForQuery was sent.
     #[inline]
     pub fn push_final(&mut self, request: Request) {
-        if matches!(request, Request::Sync) {
+        if matches!(request, Request::Sync | Request::OwnSync) {
             self.unsynced = false;
             self.skipping = false;
             self.unqueued = false;
@@ -229,7 +248,11 @@ impl Pending {
         self.queue.iter().any(|request| {
             matches!(
                 request,
-                Request::Query | Request::FunctionCall | Request::Sync | Request::Params
+                Request::Query
+                    | Request::FunctionCall
+                    | Request::Sync
+                    | Request::OwnSync
+                    | Request::Params
             )
         })
     }
@@ -247,12 +270,20 @@ impl Pending {
         };
         let (pops, verdict) = match (kind, head) {
             (_, Request::Params) => (false, Reply::Swallow),
-            (tag::PARSE_COMPLETE, Request::Parse(_)) => (true, Reply::Forward),
-            (tag::PARSE_COMPLETE, Request::InjectedParse(_)) => (true, Reply::Swallow),
-            (tag::BIND_COMPLETE, Request::Bind) => (true, Reply::Forward),
+            (tag::PARSE_COMPLETE, Request::Parse(_) | Request::UnnamedParse(_)) => {
+                (true, Reply::Forward)
+            }
+            (tag::PARSE_COMPLETE, Request::InjectedParse(_) | Request::InjectedUnnamed) => {
+                (true, Reply::Swallow)
+            }
+            (tag::BIND_COMPLETE, Request::Bind | Request::HealedBind) => (true, Reply::Forward),
             (tag::CLOSE_COMPLETE, Request::Close) => (true, Reply::Forward),
-            (tag::CLOSE_COMPLETE, Request::InjectedClose(_)) => (true, Reply::Swallow),
-            (tag::ROW_DESCRIPTION | tag::NO_DATA, Request::Describe) => (true, Reply::Forward),
+            (tag::CLOSE_COMPLETE, Request::InjectedClose(_) | Request::InjectedForget) => {
+                (true, Reply::Swallow)
+            }
+            (tag::ROW_DESCRIPTION | tag::NO_DATA, Request::Describe | Request::HealedDescribe) => {
+                (true, Reply::Forward)
+            }
             (
                 tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED,
                 Request::Execute,
@@ -288,9 +319,13 @@ impl Pending {
         self.copy_in = false;
         self.copy_ended_early = false;
         let answered = match self.queue.front() {
-            Some(Request::Query | Request::FunctionCall | Request::Sync | Request::Params) => {
-                self.queue.pop_front()
-            }
+            Some(
+                Request::Query
+                | Request::FunctionCall
+                | Request::Sync
+                | Request::OwnSync
+                | Request::Params,
+            ) => self.queue.pop_front(),
             _ => None,
         };
         // Whatever was sent later would be in the queue: the server has read all and waits for more.
@@ -312,13 +347,17 @@ impl Pending {
                 self.skipping = self.unsynced;
                 return undone;
             }
-            Some(Request::Query | Request::FunctionCall | Request::Sync | Request::Params) => {
-                return undone;
-            }
-            Some(_) => {}
+            Some(
+                Request::Query
+                | Request::FunctionCall
+                | Request::Sync
+                | Request::OwnSync
+                | Request::Params,
+            ) => return undone,
+            Some(_) => self.fail_unnamed(),
         }
         while let Some(request) = self.queue.front() {
-            if matches!(request, Request::Sync) {
+            if matches!(request, Request::Sync | Request::OwnSync) {
                 undone.reverse();
                 return undone;
             }
@@ -329,12 +368,53 @@ impl Pending {
                 Some(Request::SkippedParse(named)) => undone.push(Undo::SkippedParse(*named)),
                 Some(Request::SkippedClose(Some(named))) => undone.push(Undo::Close(*named)),
                 Some(Request::InjectedClose(statement)) => undone.push(Undo::Eviction(statement)),
+                Some(Request::UnnamedParse(was)) => undone.push(Undo::Unnamed(was)),
+                Some(Request::InjectedUnnamed | Request::InjectedForget) => {
+                    undone.push(Undo::ServerUnnamed);
+                }
                 _ => {}
             }
         }
         self.skipping = true;
         undone.reverse();
         undone
+    }
+
+    /// The first request has failed. A Parse of the unnamed statement ends the one before it.
+    fn fail_unnamed(&mut self) {
+        match self.queue.front_mut() {
+            Some(Request::UnnamedParse(was)) => *was = Unnamed::None,
+            Some(Request::Parse(Some(named))) => {
+                if let Some(was) = &mut named.unnamed {
+                    *was = Unnamed::None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the request that is being answered may be healed.
+    #[inline]
+    pub fn is_healable(&self) -> bool {
+        let front = self.queue.front();
+        matches!(front, Some(Request::HealedBind | Request::HealedDescribe))
+    }
+
+    /// Whether a request that may be healed is outstanding.
+    pub fn holds_healable(&self) -> bool {
+        let mut queue = self.queue.iter();
+        queue.any(|request| matches!(request, Request::HealedBind | Request::HealedDescribe))
+    }
+
+    /// The client's Sync that comes next is taken for one of ours; false when it was not sent yet.
+    pub fn take_sync(&mut self) -> bool {
+        match self.queue.front_mut() {
+            Some(request @ Request::Sync) => {
+                *request = Request::OwnSync;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// HOT. Whether the next thing the client must hear comes from us.

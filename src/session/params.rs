@@ -39,6 +39,7 @@ pub struct Params {
     values: Box<[Option<Arc<str>>]>,
     /// Follows from the values.
     rules: Rules,
+    context: u64,
 }
 
 impl Params {
@@ -52,7 +53,12 @@ impl Params {
                 .any(|known| encoding.eq_ignore_ascii_case(known)),
             ..Rules::default()
         };
-        Self { values, rules }
+        let context = context_of(&values);
+        Self {
+            values,
+            rules,
+            context,
+        }
     }
 
     /// HOT. How the client's SQL is to be read.
@@ -72,15 +78,20 @@ impl Params {
     }
 
     /// What a Parse folds into its plan besides its text: everything but the application_name.
+    #[inline]
     pub fn parse_context(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
-        for (index, value) in self.values.iter().enumerate() {
-            if index != APPLICATION_NAME {
-                value.hash(&mut hasher);
-            }
-        }
-        hasher.finish()
+        self.context
     }
+}
+
+fn context_of(values: &[Option<Arc<str>>]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    for (index, value) in values.iter().enumerate() {
+        if index != APPLICATION_NAME {
+            value.hash(&mut hasher);
+        }
+    }
+    hasher.finish()
 }
 
 /// The tracked names of this process and the shared sets of their values.

@@ -1,10 +1,11 @@
-//! Named prepared statements shared between clients (surface 6.4).
+//! Prepared statements shared between clients (surface 6.4), and what a client's unnamed one is.
 //!
 //! One dictionary maps text, parameter types and parse context to a server-side name; each client
 //! maps its own names to entries; each server knows which entries it holds, oldest first. Nothing
 //! here sends anything: `link` does what the answers say.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -13,6 +14,12 @@ use lru::LruCache;
 
 use crate::sql::{self, Rules, Summary};
 use crate::wire::frontend;
+
+/// What our names on servers begin with.
+pub const SERVER_PREFIX: &str = "PGWEIR_";
+
+/// Texts remembered as seen once: what is not sent again soon is not worth a place on a server.
+const SIGHTINGS: usize = 4096;
 
 /// One statement, whoever prepared it.
 #[derive(Debug)]
@@ -27,9 +34,28 @@ pub struct Statement {
     pub what: Summary,
     /// It may drop all statements of the session that runs it (DEALLOCATE ALL, DISCARD ALL).
     pub may_drop: bool,
+    /// What it was parsed under (`Dictionary::intern`).
+    pub context: u64,
+    /// Means the same whenever it is parsed under its context: an unnamed Parse of it need not be
+    /// sent to a server that has it.
+    pub is_keepable: bool,
 }
 
 impl Statement {
+    fn of(id: u64, body: &[u8], context: u64, rules: Rules) -> Arc<Self> {
+        let text = body.split(|byte| *byte == 0).next().unwrap_or(body);
+        let statement = sql::single(body, rules);
+        Arc::new(Self {
+            id,
+            server_name: format!("{SERVER_PREFIX}{id}").into_boxed_str(),
+            body: body.into(),
+            what: Summary::from(&statement),
+            may_drop: frontend::begins_with_drop(text),
+            context,
+            is_keepable: sql::is_lasting(text, &statement, rules),
+        })
+    }
+
     /// Its SQL text.
     pub fn text(&self) -> &[u8] {
         self.body
@@ -47,36 +73,69 @@ impl PartialEq for Statement {
 impl Eq for Statement {}
 
 /// All statements that any client holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Dictionary {
     last_id: AtomicU64,
     entries: DashMap<Box<[u8]>, Arc<Statement>>,
+    /// Hashes of unnamed texts that came once.
+    sightings: Box<[AtomicU64]>,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self {
+            last_id: AtomicU64::new(0),
+            entries: DashMap::new(),
+            sightings: (0..SIGHTINGS).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
 }
 
 impl Dictionary {
-    /// The entry for a Parse body under a parse context (`Params::parse_context`); `rules`: how its
-    /// text is to be read.
+    /// The entry for a Parse body under a context (what its parse depends on beside its text:
+    /// `Params::parse_context` and the age of the schema); `rules`: how its text is to be read.
     pub fn intern(&self, body: &[u8], context: u64, rules: Rules) -> Arc<Statement> {
-        let mut key = Vec::with_capacity(body.len() + 8);
-        key.extend_from_slice(&context.to_ne_bytes());
-        key.extend_from_slice(body);
+        let key = key_of(body, context);
         if let Some(known) = self.entries.get(key.as_slice()) {
             return Arc::clone(&known);
         }
         let entry = self.entries.entry(key.into_boxed_slice());
-        let made = entry.or_insert_with(|| {
-            let id = self.last_id.fetch_add(1, Relaxed) + 1;
-            Arc::new(Statement {
-                id,
-                server_name: format!("PGWEIR_{id}").into_boxed_str(),
-                body: body.into(),
-                what: Summary::from(&sql::single(body, rules)),
-                may_drop: frontend::begins_with_drop(
-                    body.split(|b| *b == 0).next().unwrap_or(body),
-                ),
-            })
-        });
+        let made = entry.or_insert_with(|| Statement::of(self.next_id(), body, context, rules));
         Arc::clone(&made)
+    }
+
+    /// As `intern`, for a text that may never come again: `None` when it has not come before.
+    pub fn intern_if_seen(
+        &self,
+        body: &[u8],
+        context: u64,
+        rules: Rules,
+    ) -> Option<Arc<Statement>> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (body, context).hash(&mut hasher);
+        let hash = hasher.finish();
+        let sighting = self.sightings.get(hash as usize % SIGHTINGS)?;
+        if sighting.load(Relaxed) == hash {
+            return Some(self.intern(body, context, rules));
+        }
+        sighting.store(hash, Relaxed);
+        None
+    }
+
+    /// The same statement under a server-side name that no server has: what servers hold under the
+    /// old one is out of date. Who prepares its text from now on gets the new one.
+    pub fn renew(&self, old: &Statement, rules: Rules) -> Arc<Statement> {
+        let entry = self.entries.entry(key_of(&old.body, old.context).into());
+        let mut known =
+            entry.or_insert_with(|| Statement::of(self.next_id(), &old.body, old.context, rules));
+        if known.id <= old.id {
+            *known = Statement::of(self.next_id(), &old.body, old.context, rules);
+        }
+        Arc::clone(&known)
+    }
+
+    fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Relaxed) + 1
     }
 
     /// Drops entries that nobody holds any more; called now and then by the janitor, so that no
@@ -95,20 +154,95 @@ impl Dictionary {
     }
 }
 
+fn key_of(body: &[u8], context: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(body.len() + 8);
+    key.extend_from_slice(&context.to_ne_bytes());
+    key.extend_from_slice(body);
+    key
+}
+
+/// The unnamed statement of a client.
+#[derive(Clone, Debug, Default)]
+pub enum Unnamed {
+    /// There is none.
+    #[default]
+    None,
+    /// Its Parse went to a server as it was.
+    Sent(Arc<SentParse>),
+    /// It is one that clients share, under our name.
+    Kept(Arc<Statement>),
+}
+
+impl Unnamed {
+    /// HOT. Whether there is none.
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// An unnamed Parse as it was sent. Client and server hold the same one as long as the server's
+/// unnamed statement is the client's.
+#[derive(Debug, Default)]
+pub struct SentParse {
+    /// Text, NUL and parameter types; `None` when it was too long to be kept.
+    pub body: Option<Box<[u8]>>,
+    /// What it was parsed under.
+    pub context: u64,
+}
+
+/// A batch of a client from the first use of a statement on that the server may refuse. Kept with
+/// the server, so that its memory is used again.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// The client's messages.
+    pub messages: Vec<u8>,
+    /// The statement.
+    pub statement: Option<Arc<Statement>>,
+    /// The name it has for the client; `None` is the unnamed statement.
+    pub name: Option<Box<[u8]>>,
+    /// A ParameterDescription that the client gets when a RowDescription follows it: PostgreSQL sends
+    /// it before it looks whether the plan is out of date.
+    pub described: Vec<u8>,
+}
+
+/// A name that a client has prepared.
+#[derive(Clone, Debug)]
+struct Held {
+    statement: Arc<Statement>,
+    /// The client may know the columns of its result.
+    is_told: bool,
+}
+
 /// What a client has prepared: its names.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
-    names: HashMap<Box<[u8]>, Arc<Statement>>,
+    names: HashMap<Box<[u8]>, Held>,
 }
 
 impl ClientStatements {
     /// The entry behind a name.
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
-        self.names.get(name)
+        self.names.get(name).map(|held| &held.statement)
+    }
+    /// The name is about to be used; whether it was before, or is unknown.
+    pub fn tell(&mut self, name: &[u8]) -> bool {
+        let held = self.names.get_mut(name);
+        held.is_none_or(|held| std::mem::replace(&mut held.is_told, true))
+    }
+    /// The client's name of an entry.
+    pub fn name_of(&self, id: u64) -> Option<&[u8]> {
+        let mut names = self.names.iter();
+        let found = names.find(|(_, held)| held.statement.id == id);
+        found.map(|(name, _)| name.as_ref())
     }
     /// Takes a name; the caller has asked whether it is free.
     pub fn insert(&mut self, name: &[u8], statement: Arc<Statement>) {
-        self.names.insert(name.into(), statement);
+        let held = Held {
+            statement,
+            is_told: false,
+        };
+        self.names.insert(name.into(), held);
     }
     /// Takes a name where there is one.
     pub fn take(&mut self, name: Option<&[u8]>, statement: &Arc<Statement>) {
@@ -116,9 +250,15 @@ impl ClientStatements {
             self.insert(name, Arc::clone(statement));
         }
     }
+    /// Puts another entry behind a name that is in use.
+    pub fn replace(&mut self, name: &[u8], statement: Arc<Statement>) {
+        if let Some(held) = self.names.get_mut(name) {
+            held.statement = statement;
+        }
+    }
     /// Frees a name.
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.names.remove(name)
+        self.names.remove(name).map(|held| held.statement)
     }
     /// Frees every name.
     pub fn clear(&mut self) {
@@ -201,6 +341,27 @@ mod tests {
         drop(b);
         dictionary.purge();
         assert_eq!(dictionary.len(), 1);
+    }
+
+    #[test]
+    fn what_is_renewed_has_another_name_for_everyone_who_comes_later() {
+        let dictionary = Dictionary::default();
+        let rules = Rules::default();
+        let old = dictionary.intern(b"select 1\0\0\0", 7, rules);
+        let new = dictionary.renew(&old, rules);
+        assert_ne!(old.server_name, new.server_name);
+        assert_eq!(dictionary.intern(b"select 1\0\0\0", 7, rules), new);
+        // Who was late finds it renewed already.
+        assert_eq!(dictionary.renew(&old, rules), new);
+        assert_ne!(dictionary.renew(&new, rules), new);
+    }
+
+    #[test]
+    fn a_text_is_known_from_the_second_time_on() {
+        let dictionary = Dictionary::default();
+        let intern = || dictionary.intern_if_seen(b"select 1\0\0\0", 7, Rules::default());
+        assert_eq!(intern(), None);
+        assert!(intern().is_some_and(|statement| statement.is_keepable));
     }
 
     #[test]

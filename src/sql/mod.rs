@@ -14,6 +14,7 @@
 //! touches.rs first.rs effects.rs   what a statement leaves behind in its session · what exactly
 //! assign.rs set_config.rs reader.rs SET and RESET · set_config() · tokens read slowly
 //! control.rs                       texts that a pooler may answer by itself
+//! lasting.rs                       texts that mean the same whenever they are parsed
 //! ```
 
 mod assign;
@@ -25,6 +26,7 @@ mod first;
 mod hash;
 mod integers;
 mod keyword;
+mod lasting;
 mod lexer;
 mod lists;
 mod names;
@@ -47,6 +49,7 @@ mod words;
 pub use control::{Control, control};
 pub use effects::{Effect, effects};
 pub use hash::of_label;
+pub use lasting::is_lasting;
 pub use names::{mask_application, verb_and_relation};
 pub use set_config::setting_value;
 pub use statements::{each_statement, normalise, redact, single};

@@ -85,6 +85,8 @@ pub struct ErrorFields<'a> {
     pub sqlstate: &'a [u8],
     /// Field M.
     pub message: &'a [u8],
+    /// Field R.
+    pub routine: &'a [u8],
 }
 
 /// Reads severity, SQLSTATE and message out of a complete frame; missing ones stay empty.
@@ -104,6 +106,7 @@ pub fn error_fields(whole: &[u8]) -> ErrorFields<'_> {
             b'V' => fields.severity = value,
             b'C' => fields.sqlstate = value,
             b'M' => fields.message = value,
+            b'R' => fields.routine = value,
             _ => {}
         }
         rest = after;
@@ -112,6 +115,13 @@ pub fn error_fields(whole: &[u8]) -> ErrorFields<'_> {
         fields.severity = plain_severity;
     }
     fields
+}
+
+/// Whether a complete ErrorResponse says that the columns of a prepared statement's result have
+/// changed (PostgreSQL's `plancache.c`). The message is in the server's language.
+pub fn is_stale_plan(whole: &[u8]) -> bool {
+    let fields = error_fields(whole);
+    fields.sqlstate == b"0A000" && fields.routine == b"RevalidateCachedQuery"
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub mod tag {
 /// A whole Flush.
 pub const FLUSH: [u8; 5] = [tag::FLUSH, 0, 0, 0, 4];
 
+/// A whole Sync.
+pub const SYNC: [u8; 5] = [tag::SYNC, 0, 0, 0, 4];
+
 /// Appends a simple Query.
 pub fn query(out: &mut Vec<u8>, sql: &[u8]) {
     out.push(tag::QUERY);

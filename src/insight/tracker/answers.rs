@@ -127,6 +127,11 @@ impl Tracker {
         }
     }
 
+    /// So many requests have failed and nobody hears of it: they are sent again.
+    pub fn taken_back(&mut self, requests: usize) {
+        self.skip_requests(requests);
+    }
+
     /// PostgreSQL skips so many requests.
     fn skip_requests(&mut self, count: usize) {
         for _ in 0..count {

@@ -5,6 +5,7 @@ use crate::session::prepared::Dictionary;
 
 fn named() -> Box<Named> {
     Box::new(Named {
+        unnamed: None,
         client_name: Some(b"s"[..].into()),
         statement: Dictionary::default().intern(b"select 1\0\0\0", 0, crate::sql::Rules::default()),
     })

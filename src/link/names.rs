@@ -1,0 +1,68 @@
+//! Our names of prepared statements in PostgreSQL's errors: the client reads its own.
+//!
+//! Cold: looks at errors only.
+
+use super::Link;
+use crate::session::prepared::{SERVER_PREFIX, Unnamed};
+use crate::wire::frame::{self, HEADER, Header};
+
+impl Link<'_> {
+    /// Puts the client's names in place of ours in an ErrorResponse that is here whole; its header
+    /// afterwards.
+    pub(super) fn own_names(&mut self, header: Header) -> Header {
+        let Some(frame) = self.client.outbound.unparsed().get(..header.total) else {
+            return header;
+        };
+        if !has_prefix(frame) {
+            return header;
+        }
+        let body = self.renamed(&frame[HEADER..]);
+        let mut whole = Vec::with_capacity(HEADER + body.len());
+        frame::put(&mut whole, header.tag, &body);
+        self.client.outbound.splice(0..header.total, &whole);
+        Header {
+            tag: header.tag,
+            total: whole.len(),
+        }
+    }
+
+    fn renamed(&self, text: &[u8]) -> Vec<u8> {
+        let prefix = SERVER_PREFIX.as_bytes();
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = memchr::memmem::find(rest, prefix) {
+            let (before, found) = rest.split_at(at);
+            let (number, after) = number_at(&found[prefix.len()..]);
+            out.extend_from_slice(before);
+            match self.client_name(number) {
+                Some(name) => out.extend_from_slice(name),
+                None => out.extend_from_slice(&found[..found.len() - after.len()]),
+            }
+            rest = after;
+        }
+        out.extend_from_slice(rest);
+        out
+    }
+
+    /// What the client calls a statement.
+    fn client_name(&self, id: u64) -> Option<&[u8]> {
+        if let Unnamed::Kept(statement) = &self.client.unnamed_statement
+            && statement.id == id
+        {
+            return Some(b"");
+        }
+        self.client.statements.as_ref()?.name_of(id)
+    }
+}
+
+fn has_prefix(text: &[u8]) -> bool {
+    memchr::memmem::find(text, SERVER_PREFIX.as_bytes()).is_some()
+}
+
+/// The number that a text begins with, and what stands behind it.
+fn number_at(text: &[u8]) -> (u64, &[u8]) {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = text.split_at(digits);
+    let value = |number: &[u8]| std::str::from_utf8(number).ok()?.parse().ok();
+    (value(number).unwrap_or(0), rest)
+}
