@@ -55,6 +55,7 @@ impl Face {
             asked: Asked::of(&shared.insight),
             reload: self.reload.row(),
             ages: super::ages::read(shared),
+            pins: super::pins::read(&self.directory),
             insight: shared.insight.read().export(),
             series_limit: live.config.own.metrics_series_limit as usize,
             series_dropped: self.series_dropped.load(Relaxed),

@@ -20,6 +20,7 @@ mod exporter;
 mod face;
 mod insight;
 mod own;
+mod pins;
 mod process;
 mod serve;
 mod sidecar;
@@ -44,6 +45,7 @@ pub fn render(snapshot: &Snapshot) -> (String, usize) {
     own::write(&mut text, snapshot);
     sidecar::write(&mut text, &snapshot.asked);
     ages::write(&mut text, &snapshot.ages);
+    pins::write(&mut text, &snapshot.pins);
     insight::write(&mut text, &snapshot.insight);
     // Last: the operator's own series push out nobody else's.
     sidecar::write_custom(&mut text, &snapshot.asked);

@@ -83,7 +83,7 @@ fn fold(rows: &[WaitRow]) -> Vec<WaitRow> {
 }
 
 /// (event, family, help, name of the second label; empty for none).
-const EVENTS: [(Event, &str, &str, &str); 7] = [
+const EVENTS: [(Event, &str, &str, &str); 9] = [
     (
         Event::ClientLogin,
         "pgweir_client_logins_total",
@@ -125,6 +125,18 @@ const EVENTS: [(Event, &str, &str, &str); 7] = [
         "pgweir_reserve_connections_total",
         "Server connections taken from the reserve.",
         "user",
+    ),
+    (
+        Event::Pin,
+        "pgweir_pins_total",
+        "Clients that began to keep their server between transactions.",
+        "reason",
+    ),
+    (
+        Event::Nested,
+        "pgweir_nested_transactions_total",
+        "Clients that waited for a server which another client of their process kept idle in its transaction, by what was done: reserve or error.",
+        "result",
     ),
 ];
 

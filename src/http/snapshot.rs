@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub reload: ReloadRow,
     /// The oldest of everything, by database.
     pub ages: BTreeMap<Arc<str>, Ages>,
+    /// Clients that keep their server.
+    pub pins: super::pins::Counts,
     /// Statements and transactions.
     pub insight: Export,
     /// The setting metrics_series_limit.

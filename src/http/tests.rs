@@ -113,9 +113,12 @@ fn snapshot() -> Snapshot {
             event(Event::ClientClosed, "client close request"),
             event(Event::ServerLoginFailure, "28P01"),
             event(Event::Reserve, "odoo"),
+            event(Event::Pin, "library"),
+            event(Event::Nested, "error"),
         ],
         asked: crate::http::sidecar::Asked::default(),
         reload: Reload::default().row(),
+        pins: [(("dairy".into(), "odoo".into(), "library"), 2)].into(),
         ages: [("dairy".into(), ages())].into(),
         insight: insight(),
         series_limit: 5000,
@@ -186,10 +189,13 @@ pgweir_server_connections_opened_total counter
 pgweir_server_connections_closed_total counter
 pgweir_server_login_failures_total counter
 pgweir_reserve_connections_total counter
+pgweir_pins_total counter
+pgweir_nested_transactions_total counter
 pgweir_oldest_statement_seconds gauge
 pgweir_oldest_transaction_seconds gauge
 pgweir_oldest_idle_in_transaction_seconds gauge
 pgweir_oldest_queued_seconds gauge
+pgweir_pins gauge
 pgweir_statement_groups gauge
 pgweir_statement_groups_limit gauge
 pgweir_statement_evictions_total counter
@@ -245,6 +251,9 @@ fn samples_carry_the_exporters_labels_and_units() {
         "pgweir_server_connections_opened_total{database=\"dairy\"} 3",
         "pgweir_server_login_failures_total{database=\"dairy\",sqlstate=\"28P01\"} 3",
         "pgweir_reserve_connections_total{database=\"dairy\",user=\"odoo\"} 3",
+        "pgweir_pins_total{database=\"dairy\",reason=\"library\"} 3",
+        "pgweir_pins{database=\"dairy\",user=\"odoo\",reason=\"library\"} 2",
+        "pgweir_nested_transactions_total{database=\"dairy\",result=\"error\"} 3",
         "pgweir_config_last_reload_successful 1",
         "pgweir_statement_seconds_bucket{database=\"dairy\",user=\"odoo\",le=\"0.005\"} 1",
         "pgweir_transaction_seconds_sum{database=\"dairy\",user=\"odoo\"} 30",

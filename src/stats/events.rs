@@ -23,6 +23,10 @@ pub enum Event {
     ServerLoginFailure,
     /// A connection was taken from the reserve; label: user.
     Reserve,
+    /// A client began to keep its server between transactions; label: why (`Pins::words`).
+    Pin,
+    /// The clients of one process waited for each other; label: what was done about it.
+    Nested,
 }
 
 /// Labels beyond this many per process fold into `(other)`: names come from strangers.

@@ -9,6 +9,7 @@ pub mod averages;
 pub mod clock;
 pub mod counters;
 pub mod events;
+pub mod pins;
 pub mod slots;
 pub mod states;
 
@@ -16,5 +17,6 @@ pub use activity::Activity;
 pub use averages::Averages;
 pub use counters::{Count, LaneCounters, PoolCounters, Totals};
 pub use events::{Event, Events};
+pub use pins::Pins;
 pub use slots::{ClientSlot, Registry, ServerSlot};
 pub use states::{ClientState, ServerState};

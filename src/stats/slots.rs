@@ -13,6 +13,7 @@ use std::task::Waker;
 
 use dashmap::DashMap;
 
+use super::pins::{PinSlot, Pins};
 use super::{Activity, ClientState, ServerState, clock};
 use crate::error::ClientError;
 use crate::net::Endpoint;
@@ -44,6 +45,8 @@ pub struct ClientSlot {
     pub connected_us: u64,
     /// Its statement and transaction.
     pub activity: Activity,
+    /// Why it keeps its server.
+    pub pin: PinSlot,
     identity: OnceLock<Identity>,
     lane: AtomicUsize,
     state: AtomicU8,
@@ -147,6 +150,11 @@ impl ClientSlot {
     #[inline]
     pub fn set_server_id(&self, id: u64) {
         self.server.store(id, Release);
+    }
+    /// Why it keeps its server from now (monotonic µs) on, or that it does not. Gives the reasons
+    /// that are new, to be counted as `Event::Pin`.
+    pub fn set_pins(&self, reasons: Pins, now: u64) -> Pins {
+        self.pin.set(reasons, now)
     }
     /// Named prepared statements the client holds.
     pub fn prepared(&self) -> u32 {
@@ -356,6 +364,7 @@ impl Registry {
             local,
             connected_us: now,
             activity: Activity::default(),
+            pin: PinSlot::default(),
             identity: OnceLock::new(),
             lane: AtomicUsize::new(lane),
             state: AtomicU8::new(ClientState::Login as u8),

@@ -51,7 +51,8 @@ fn screens_have_the_documented_columns_before_and_after_they_run() {
         ),
         (
             "activity",
-            "id state state_s xact_s behind blocked_by flags user app client pid statement",
+            "id state state_s xact_s behind blocked_by flags user app client pid statement pinned \
+             pinned_s",
         ),
         (
             "blocked",

@@ -1,4 +1,4 @@
-//! SHOW ACTIVITY: every client that is not idle; who holds up the most comes first.
+//! SHOW ACTIVITY: every client that is not idle, or keeps its server; who holds up the most comes first.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use crate::sql::Class;
 
 pub const COLUMNS: &[Column] = head![
     id Q, state T, state_s F, xact_s F, behind I, blocked_by T, flags T, user T, app T, client T,
-    pid I, statement T,
+    pid I, statement T, pinned T, pinned_s F,
 ];
 
 /// Rows and notice.
@@ -58,6 +58,11 @@ impl Scene<'_> {
     fn row(&self, session: &Session, behind: u64) -> Vec<Cell> {
         let pid = session.pid().and_then(|pid| u64::try_from(pid).ok());
         let knot = knot_of(session, self.knots);
+        let pinned = session.pins.text();
+        let pinned_s = match session.pins.is_empty() {
+            true => Cell::Null,
+            false => Cell::seconds(session.pinned_us),
+        };
         vec![
             session.slot.id.into(),
             session.state.as_str().into(),
@@ -71,6 +76,8 @@ impl Scene<'_> {
             session.client().into(),
             pid.map_or(Cell::Null, Cell::from),
             self.statement(session),
+            pinned.into(),
+            pinned_s,
         ]
     }
 
@@ -83,7 +90,7 @@ impl Scene<'_> {
         }
     }
 
-    /// S slow, B blocked, b blocking, I idle in transaction, Q queued, L long transaction.
+    /// S slow, B blocked, b blocking, I idle in transaction, Q queued, L long transaction, P pinned.
     fn flags(&self, session: &Session, knot: Option<&Knot>) -> String {
         let insight = self.context.insight;
         let is_running = matches!(session.state, State::Executing | State::LockWait);
@@ -95,6 +102,7 @@ impl Scene<'_> {
             ('L', session.xact_us.is_some_and(is_long)),
             ('B', session.state == State::LockWait),
             ('b', knot.is_some_and(|knot| knot.behind > 0)),
+            ('P', !session.pins.is_empty()),
         ];
         let raised = facts.iter().filter(|(_, is_so)| *is_so);
         raised.map(|(letter, _)| *letter).collect()
@@ -110,7 +118,7 @@ impl Scene<'_> {
         };
         let text = text.unwrap_or_else(|| format!("({fingerprint:016x})").into());
         match session.state {
-            State::IdleInTransaction | State::Queued => {
+            State::IdleInTransaction | State::Queued | State::Pinned => {
                 self.context.reader.line(&format!("after {text}"))
             }
             _ => self.context.reader.line(&text),
@@ -140,7 +148,7 @@ fn queued_behind(all: &[Session]) -> HashMap<u64, u64> {
             .iter()
             .filter(|s| s.pool() == pool && s.state != State::Queued);
         let guilt = |s: &&Session| {
-            let is_idle = s.state == State::IdleInTransaction;
+            let is_idle = matches!(s.state, State::IdleInTransaction | State::Pinned);
             let age = if is_idle { Some(s.state_us) } else { s.xact_us };
             (is_idle, age.unwrap_or(s.state_us))
         };
@@ -153,8 +161,12 @@ fn queued_behind(all: &[Session]) -> HashMap<u64, u64> {
 
 fn notice(shown: &[&Session], knots: &Knots) -> String {
     let count = |state| shown.iter().filter(|s| s.state == state).count();
+    let pinned = match shown.iter().filter(|s| !s.pins.is_empty()).count() {
+        0 => String::new(),
+        count => format!(", {count} pinned"),
+    };
     let notice = format!(
-        "{} executing, {} lock-waiting, {} sending, {} queued, {} idle in transaction",
+        "{} executing, {} lock-waiting, {} sending, {} queued, {} idle in transaction{pinned}",
         count(State::Executing),
         count(State::LockWait),
         count(State::Sending),

@@ -8,7 +8,7 @@ use super::knots::Knot;
 use crate::config::CONSOLE_DATABASE;
 use crate::pool::Directory;
 use crate::stats::clock::now_us;
-use crate::stats::{ClientSlot, ClientState, ServerSlot};
+use crate::stats::{ClientSlot, ClientState, Pins, ServerSlot};
 
 /// What a client is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub enum State {
     IdleInTransaction,
     /// It waits for a server.
     Queued,
+    /// It keeps its server outside of a transaction, and asks nothing.
+    Pinned,
 }
 
 impl State {
@@ -34,6 +36,7 @@ impl State {
             State::Sending => "sending",
             State::IdleInTransaction => "idle in tx",
             State::Queued => "queued",
+            State::Pinned => "pinned",
         }
     }
 }
@@ -57,6 +60,10 @@ pub struct Session {
     pub state_us: u64,
     /// Age of its transaction, µs.
     pub xact_us: Option<u64>,
+    /// Why it keeps its server between transactions.
+    pub pins: Pins,
+    /// For how long it has, µs.
+    pub pinned_us: u64,
     /// Its application_name.
     pub app: Arc<str>,
 }
@@ -108,6 +115,7 @@ pub fn sessions(directory: &Directory) -> Vec<Session> {
 
 fn session(directory: &Directory, slot: Arc<ClientSlot>, now: u64) -> Option<Session> {
     let activity = &slot.activity;
+    let pins = slot.pin.reasons();
     let since = |at: u64| match at {
         0 => slot.request_us(),
         at => at,
@@ -119,6 +127,7 @@ fn session(directory: &Directory, slot: Arc<ClientSlot>, now: u64) -> Option<Ses
             0 => (State::Executing, slot.request_us()),
             at => (State::Sending, at),
         },
+        ClientState::Idle if !pins.is_empty() => (State::Pinned, slot.request_us()),
         ClientState::Login
         | ClientState::Idle
         | ClientState::WaitingCancel
@@ -144,6 +153,11 @@ fn session(directory: &Directory, slot: Arc<ClientSlot>, now: u64) -> Option<Ses
         state,
         state_us: age(begun),
         xact_us,
+        pins,
+        pinned_us: match slot.pin.since_us() {
+            0 => 0,
+            at => age(at),
+        },
         app: slot.application_name().unwrap_or_default(),
         slot,
     })

@@ -46,10 +46,13 @@ pub fn clients(shared: &Shared) -> Vec<Vec<Cell>> {
         .collect()
 }
 
-/// COMPAT: a client without a server is idle, whatever it does; so is one on the console.
+/// COMPAT: a client without a server is idle, whatever it does; so is one on the console. A client
+/// that keeps its server outside of a transaction is something PgBouncer does not know.
 fn linked_or_idle(slot: &ClientSlot) -> &'static str {
     if slot.server_id() == 0 {
         "idle"
+    } else if slot.state() == ClientState::Idle && !slot.pin.reasons().is_empty() {
+        "pinned"
     } else {
         "active"
     }
