@@ -251,6 +251,25 @@ impl ClientError {
         )
         .precisely("57P03")
     }
+    /// The client did not take its notifications (`listen_buffer`).
+    pub fn listen_buffer_full(limit: usize) -> Self {
+        Self::fatal(
+            "listen_buffer",
+            format!(
+                "more than {limit} bytes of notifications wait for this client, which does not take \
+                 them (listen_buffer)"
+            ),
+        )
+        .precisely("53400")
+    }
+    /// LISTEN was carried out, but no notification can be delivered.
+    pub fn listen_failed(reason: &str) -> Self {
+        Self::fatal(
+            "listen_failed",
+            format!("LISTEN failed: the pooler cannot receive notifications: {reason}"),
+        )
+        .precisely("57P03")
+    }
     /// `replication=` in the startup packet. Our own message, so with the precise code.
     pub fn replication_unsupported() -> Self {
         Self {

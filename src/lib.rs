@@ -11,6 +11,7 @@
 //!             link                             the relay: hot path
 //!             request                          what a message means, given the client's state
 //!             pool                             checkout, release, limits, deadlines
+//!             listen                           notifications: one listening connection for many clients
 //!             server                           one PostgreSQL connection
 //!             insight                          statements, transactions, activity: counted and timed
 //!             session                          what a client set, what a server has, the difference
@@ -30,6 +31,7 @@ pub mod http;
 pub mod insight;
 pub mod lane;
 pub mod link;
+pub mod listen;
 pub mod net;
 pub mod pool;
 pub mod request;

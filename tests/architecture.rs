@@ -15,8 +15,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "http", "daemon", "sidecar", "client", "link", "request", "pool", "server",
-            "insight", "session", "stats", "lane", "auth", "net", "config", "sql", "wire", "error",
+            "admin", "http", "daemon", "sidecar", "client", "link", "request", "pool", "listen",
+            "server", "insight", "session", "stats", "lane", "auth", "net", "config", "sql",
+            "wire", "error",
         ],
     ),
     // The faces: nothing uses them but `app`, and they never use each other.
@@ -27,29 +28,36 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "link", "request", "pool", "server", "insight", "session", "stats", "lane", "auth",
-            "net", "config", "sql", "wire", "error",
+            "link", "request", "pool", "listen", "server", "insight", "session", "stats", "lane",
+            "auth", "net", "config", "sql", "wire", "error",
         ],
     ),
     (
         "link",
         &[
-            "request", "pool", "server", "insight", "session", "stats", "lane", "auth", "net",
-            "config", "sql", "wire", "error",
+            "request", "pool", "listen", "server", "insight", "session", "stats", "lane", "auth",
+            "net", "config", "sql", "wire", "error",
         ],
     ),
     (
         "request",
         &[
-            "pool", "server", "insight", "session", "stats", "lane", "auth", "net", "config",
-            "sql", "wire", "error",
+            "pool", "listen", "server", "insight", "session", "stats", "lane", "auth", "net",
+            "config", "sql", "wire", "error",
         ],
     ),
     (
         "pool",
         &[
-            "server", "insight", "session", "stats", "lane", "auth", "net", "config", "sql",
-            "wire", "error",
+            "listen", "server", "insight", "session", "stats", "lane", "auth", "net", "config",
+            "sql", "wire", "error",
+        ],
+    ),
+    // Knows no pool: what it needs of one comes through a trait.
+    (
+        "listen",
+        &[
+            "server", "session", "stats", "lane", "auth", "net", "config", "sql", "wire", "error",
         ],
     ),
     // Side by side: a connection does not know what is measured on it.
@@ -86,8 +94,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 const BELOW_FACES: &[&str] = &[
-    "client", "link", "request", "pool", "server", "insight", "session", "stats", "lane", "auth",
-    "net", "config", "sql", "wire", "error",
+    "client", "link", "request", "pool", "listen", "server", "insight", "session", "stats", "lane",
+    "auth", "net", "config", "sql", "wire", "error",
 ];
 
 /// Files that are longer than [`LINES`], with the reason. None today.

@@ -63,4 +63,8 @@ registry! {
         "How long a client that is pinned to its server may be idle outside of a transaction; 0 = for ever.";
     max_pins: Count = Some("0"), Live, EFFECTIVE,
         "Servers of one pool that may be pinned at once; 0 = half of the pool's size, at least one.";
+    listen_buffer: Count = Some("1048576"), Live, EFFECTIVE,
+        "In transaction mode: bytes of notifications that may wait for one client; one that lets more pile up is closed. Holds for clients that begin to listen from then on.";
+    max_listen_channels: Count = Some("1000"), Live, EFFECTIVE,
+        "In transaction mode: channels that one client may LISTEN to.";
 }}

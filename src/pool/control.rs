@@ -66,6 +66,9 @@ impl Pool {
         for slot in self.slots() {
             slot.set_close_needed();
         }
+        for hub in self.hubs() {
+            hub.renew();
+        }
     }
 
     /// The pool leaves the directory: its waiters are refused, its servers closed.
@@ -85,6 +88,9 @@ impl Pool {
         }
         for (server, reason) in closing {
             server.close(reason);
+        }
+        for hub in self.hubs() {
+            hub.close();
         }
     }
 

@@ -2,10 +2,10 @@
 //! the whole process (surface 4).
 //!
 //! Owns idle servers, queues, limits, launching, and the directory of databases and pools. May touch
-//! `server`, `session`, `stats`, `lane`, `config`. Must never touch a client's socket. Each pool has
-//! one short mutex; nothing is held across a poll, and nothing is touched between checkout and
-//! release. INVARIANT: lock order is process-wide caps, then one pool, then one waiter; a server is
-//! never dropped while a pool is locked (its drop locks the pool).
+//! `listen`, `server`, `session`, `stats`, `lane`, `config`. Must never touch a client's socket. Each
+//! pool has one short mutex; nothing is held across a poll, and nothing is touched between checkout
+//! and release. INVARIANT: lock order is process-wide caps, then one pool, then one waiter; a server
+//! is never dropped while a pool is locked (its drop locks the pool).
 //!
 //! ```text
 //! directory.rs  databases, users, pools by name      limits.rs    settings resolved for one pool
@@ -13,6 +13,7 @@
 //! release.rs    a server comes back                  pooled.rs    a server and its permits (RAII)
 //! launch.rs     new connections                      caps.rs      limits that span pools
 //! maintain.rs   three times a second                 control.rs   PAUSE, KILL, RECONNECT ...
+//! listening.rs  LISTEN for all its clients
 //! view.rs       rows for SHOW and /metrics          place.rs     what is counted for a server (RAII)
 //! ```
 
@@ -22,6 +23,7 @@ mod control;
 mod directory;
 mod launch;
 mod limits;
+mod listening;
 mod maintain;
 mod place;
 mod pooled;
@@ -45,6 +47,7 @@ pub use state::PoolFigures;
 
 use crate::config::{PoolMode, SessionMode};
 use crate::insight::lane::PoolId;
+use crate::listen::Hub;
 use crate::stats::PoolCounters;
 use arc_swap::ArcSwap;
 use state::State;
@@ -74,6 +77,8 @@ pub struct Pool {
     has_reset: AtomicBool,
     /// Which element of a host list is next.
     host_turn: AtomicUsize,
+    /// Listening connections, by client_encoding.
+    hubs: Mutex<Vec<Arc<Hub>>>,
     state: Mutex<State>,
 }
 
@@ -101,6 +106,7 @@ impl Pool {
             keeps_unnamed: AtomicBool::new(limits.keeps_unnamed),
             has_reset: AtomicBool::new(limits.reset_query.is_some()),
             host_turn: AtomicUsize::new(0),
+            hubs: Mutex::default(),
             state: Mutex::new(State::with_lanes(lanes, limits)),
             shared,
         })
