@@ -31,9 +31,23 @@ impl Finding {
             } else {
                 "  (not seen again with a fresh pool)\n"
             },
-            direct.join("\n            "),
-            pooled.join("\n            "),
+            only_in(direct, pooled).join("\n            "),
+            only_in(pooled, direct).join("\n            "),
         )
+    }
+}
+
+/// What the other side does not have; everything when that is nothing (the order differs).
+fn only_in(own: &[String], other: &[String]) -> Vec<String> {
+    let differ: Vec<_> = own
+        .iter()
+        .filter(|line| !other.contains(line))
+        .cloned()
+        .collect();
+    if differ.is_empty() {
+        own.to_vec()
+    } else {
+        differ
     }
 }
 

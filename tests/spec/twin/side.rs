@@ -112,6 +112,7 @@ fn line(message: &Message) -> String {
     match message.tag {
         b'E' | b'N' => told(tag, &PgError::parse(body)),
         b'T' => format!("T {}", columns(body)),
+        b'D' => mask(&format!("D {}", cells(body))),
         _ => mask(&format!(
             "{tag} {}",
             String::from_utf8_lossy(body).escape_debug()
@@ -131,6 +132,23 @@ fn told(tag: char, error: &PgError) -> String {
     mask(&format!("{tag} {}", fields.join(" | ")))
 }
 
+/// The cells of a row.
+fn cells(body: &[u8]) -> String {
+    let mut out = Vec::new();
+    let mut rest = &body[2..];
+    while rest.len() >= 4 {
+        let length = i32::from_be_bytes([rest[0], rest[1], rest[2], rest[3]]);
+        rest = &rest[4..];
+        let Ok(length) = usize::try_from(length) else {
+            out.push("NULL".to_owned());
+            continue;
+        };
+        out.push(format!("'{}'", rest[..length].escape_ascii()));
+        rest = &rest[length..];
+    }
+    out.join(", ")
+}
+
 /// Name, type, modifier and format of each column. Table oid and column number are left out: the
 /// two sides work in two databases.
 fn columns(body: &[u8]) -> String {
@@ -139,7 +157,8 @@ fn columns(body: &[u8]) -> String {
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
         let name = String::from_utf8_lossy(&rest[..end]).into_owned();
         let after = &rest[end + 1..];
-        out.push(format!("{name} {:?}", &after[6..18]));
+        let kind: String = after[6..18].iter().map(|b| format!("{b:02x}")).collect();
+        out.push(format!("{name}:{}", kind.trim_start_matches('0')));
         rest = &after[18..];
     }
     out.join(", ")
