@@ -5,6 +5,7 @@
 //! Source: PostgreSQL's grammar; SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with their
 //! transaction and leave nothing.
 
+use super::Class;
 use super::bytes::{Byte, class_at};
 use super::lexer::Lexer;
 use super::scan;
@@ -25,6 +26,12 @@ const NAME_WITHIN: usize = 12;
 impl<S: Sink> Lexer<'_, S> {
     /// Judges a statement by its first `word`, which ends at `end`.
     pub(super) fn touch(&mut self, word: &[u8], end: usize) {
+        if matches!(
+            self.found.class,
+            Class::Ddl | Class::Maintenance | Class::Control
+        ) {
+            self.calls_from = usize::MAX;
+        }
         let mut at = end;
         let touches = match word {
             b"begin" | b"start" | b"commit" | b"end" | b"rollback" | b"abort" | b"savepoint"
@@ -52,7 +59,7 @@ impl<S: Sink> Lexer<'_, S> {
     }
 
     /// The byte of the next token.
-    fn sees_byte(&self, at: usize) -> Option<u8> {
+    pub(super) fn sees_byte(&self, at: usize) -> Option<u8> {
         self.text.get(scan::skip_blank(self.text, at)).copied()
     }
 
@@ -191,8 +198,8 @@ impl<S: Sink> Lexer<'_, S> {
         is_it
     }
 
-    /// Whether AS stands outside brackets; what the query behind it may touch as its first word
-    /// says it.
+    /// What the query behind AS outside brackets may touch as its first word says it; its calls
+    /// count.
     fn of_query(&mut self, mut at: usize) -> Touches {
         let is_found = self.outside_brackets(&mut at, |lexer, at| {
             let mut end = *at;
@@ -202,6 +209,7 @@ impl<S: Sink> Lexer<'_, S> {
             }
             is_as
         });
+        self.calls_from = if is_found { at } else { usize::MAX };
         if is_found && self.accept(&mut at, b"execute") {
             return Touches::PREPARED;
         }
@@ -279,6 +287,7 @@ impl<S: Sink> Lexer<'_, S> {
         }
         let _ = self.accept(at, b"analyze") || self.accept(at, b"analyse");
         self.accept(at, b"verbose");
+        self.calls_from = *at;
         if self.accept(at, b"execute") {
             Touches::PREPARED
         } else if self.accept(at, b"create") {

@@ -79,6 +79,25 @@ impl Word {
         SIGNED >> (self as u8) & 1 != 0
     }
 
+    /// Whether a bracket behind this may be that of a call.
+    #[inline(always)]
+    pub const fn may_be_called(self) -> bool {
+        const CALLABLE: u64 = mask(&[
+            Word::Name,
+            Word::Set,
+            Word::By,
+            Word::Key,
+            Word::Update,
+            Word::Insert,
+            Word::Delete,
+            Word::Merge,
+            Word::Share,
+            Word::Begin,
+            Word::Atomic,
+        ]);
+        CALLABLE >> (self as u8) & 1 != 0
+    }
+
     /// Whether the word is more than a token.
     #[inline(always)]
     pub const fn has_rule(self) -> bool {

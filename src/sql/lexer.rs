@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::bytes::{self, Byte, class, class_at};
+use super::calls;
 use super::hash::{Hash, Kind, token};
 use super::keyword::Word;
 use super::lists::Rows;
@@ -52,6 +53,14 @@ pub struct Lexer<'a, S: Sink> {
     pub(super) parameters: u32,
     /// A block comment that may be the last thing of the statement.
     comment: Option<Range<usize>>,
+    /// Where the last comment of any kind ends, 0 if there was none.
+    pub(super) comment_end: usize,
+    /// Where the statement begins.
+    start: usize,
+    /// Brackets from here on may be those of calls.
+    pub(super) calls_from: usize,
+    /// Some bracket must be judged forwards.
+    pub(super) is_unsure: bool,
     pub(super) found: Statement,
 }
 
@@ -88,6 +97,10 @@ impl<'a, S: Sink> Lexer<'a, S> {
             outer: None,
             parameters: 0,
             comment: None,
+            comment_end: 0,
+            start: at,
+            calls_from: 0,
+            is_unsure: false,
             found: Statement::default(),
         }
     }
@@ -292,10 +305,12 @@ impl<'a, S: Sink> Lexer<'a, S> {
         let start = self.at;
         if self.text.get(start) == Some(&b'-') {
             self.at = scan::line_comment(self.text, start);
+            self.comment_end = self.at;
             return;
         }
         let end = scan::block_comment(self.text, start);
         self.at = self.closed(end);
+        self.comment_end = self.at;
         if end.is_none() {
             return;
         }
@@ -376,6 +391,11 @@ impl<'a, S: Sink> Lexer<'a, S> {
     /// The statement as it was found, and the text.
     pub fn finish(mut self) -> (Statement, S) {
         self.end_rows();
+        if self.is_unsure {
+            let text = self.text.get(..self.at).unwrap_or_default();
+            let from = self.calls_from.max(self.start);
+            self.found.touches |= calls::read(text, from, self.rules);
+        }
         if self.is_cut {
             self.hash.byte(token::TRUNCATED);
             self.out.truncated();

@@ -80,6 +80,8 @@ impl<S: Sink> Lexer<'_, S> {
     pub(super) fn open(&mut self) {
         if self.previous == Word::Values {
             self.begin_row();
+        } else if self.previous.may_be_called() && self.at >= self.calls_from {
+            self.called();
         }
         self.open_bracket();
     }

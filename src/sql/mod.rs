@@ -11,6 +11,7 @@
 //! lists.rs elements.rs integers.rs IN, ARRAY and VALUES of any length
 //! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
 //! tags.rs names.rs                 comments with tags · what a text is about
+//! catalog.rs called.rs calls.rs    PostgreSQL's functions · which brackets are calls
 //! touches.rs first.rs effects.rs   what a statement leaves behind in its session · what exactly
 //! assign.rs set_config.rs reader.rs SET and RESET · set_config() · tokens read slowly
 //! control.rs                       texts that a pooler may answer by itself
@@ -19,6 +20,9 @@
 
 mod assign;
 mod bytes;
+mod called;
+mod calls;
+mod catalog;
 mod control;
 mod effects;
 mod elements;

@@ -68,31 +68,25 @@ impl<S: Sink> Lexer<'_, S> {
         }
     }
 
-    /// Whether `COPY` up to `end` copies into a table: FROM stands before TO, outside brackets.
-    fn copies_in(&self, end: usize) -> bool {
+    /// Whether `COPY` up to `end` copies into a table: FROM stands before TO, outside brackets. Of a
+    /// table only the condition calls functions.
+    fn copies_in(&mut self, end: usize) -> bool {
         let mut at = end;
-        let mut depth = 0u32;
-        loop {
-            at = scan::skip_blank(self.text, at);
-            if depth == 0 {
-                if self.accept(&mut at, b"from") {
-                    return true;
-                }
-                if self.accept(&mut at, b"to") {
-                    return false;
-                }
-            }
-            match self.text.get(at) {
-                None | Some(b';') => return false,
-                Some(b'(') => depth += 1,
-                Some(b')') => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            let Some(end) = scan::token(self.text, at, self.rules.backslash_quotes) else {
-                return false;
-            };
-            at = end;
+        let is_query = self.sees_byte(end) == Some(b'(');
+        let mut copies_in = false;
+        let is_found = self.outside_brackets(&mut at, |lexer, at| {
+            let mut behind = *at;
+            copies_in = lexer.accept(&mut behind, b"from");
+            copies_in || lexer.accept(&mut behind, b"to")
+        });
+        if !is_query {
+            let has_condition = is_found
+                && copies_in
+                && self
+                    .outside_brackets(&mut at, |lexer, at| lexer.accept(&mut at.clone(), b"where"));
+            self.calls_from = if has_condition { at } else { usize::MAX };
         }
+        copies_in
     }
 
     /// Words in the middle that decide about class, locks and bodies.

@@ -7,12 +7,14 @@
 use memchr::{memchr, memchr2};
 
 use super::bytes::{Byte, class, continues_name, is_blank};
-use super::{Rules, Statement};
+use super::calls::{Calls, Verdict};
+use super::statements::Limits;
+use super::{Statement, Touches};
 
 /// Tags of dollar quotes count to this many bytes.
 const TAG_BYTES: usize = 64;
-/// Words are compared by this many bytes.
-const WORD_BYTES: usize = 10;
+/// Words are compared by this many bytes: one more than a name has.
+const WORD_BYTES: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -65,6 +67,12 @@ pub struct Splitter {
     end: usize,
     has_tokens: bool,
     is_done: bool,
+    /// Bytes that the lexer read: what follows is judged here.
+    cap: usize,
+    calls: Calls,
+    touches: Touches,
+    /// Behind the last quoted name.
+    quoted_end: usize,
 }
 
 /// How much of `CREATE [OR REPLACE] FUNCTION` was seen.
@@ -79,10 +87,10 @@ enum Routine {
 
 impl Splitter {
     /// At the first byte of a statement.
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             state: State::Plain,
-            backslash: rules.backslash_quotes,
+            backslash: limits.rules.backslash_quotes,
             depth: 0,
             tag: [0; TAG_BYTES],
             tag_length: 0,
@@ -96,6 +104,10 @@ impl Splitter {
             end: 0,
             has_tokens: false,
             is_done: false,
+            cap: limits.cap,
+            calls: Calls::default(),
+            touches: Touches::NONE,
+            quoted_end: 0,
         }
     }
 
@@ -134,6 +146,7 @@ impl Splitter {
     /// Says in the statement, which begins at `start`, where it ends and whether it is closed.
     pub fn describe(&self, statement: &mut Statement, start: usize) {
         statement.span = start..start + self.end;
+        statement.touches |= self.touches;
         statement.is_unterminated = matches!(
             self.state,
             State::Quote { .. }
@@ -183,12 +196,16 @@ impl Splitter {
                 blanks,
                 lines,
             } => self.closed(b, escapes, blanks, lines),
-            State::DoubleQuote if b == b'"' => self.state = State::Plain,
+            State::DoubleQuote if b == b'"' => {
+                self.quoted_end = self.offset + 1;
+                self.state = State::Plain;
+            }
             State::DoubleQuote => {}
             State::Dash if b == b'-' => self.state = State::Line,
             State::Slash if b == b'*' => self.state = State::Block { depth: 1, last: 0 },
             State::Dash | State::Slash => {
                 self.has_tokens = true;
+                self.sign(b'-');
                 self.state = State::Plain;
                 self.plain(b);
             }
@@ -212,15 +229,29 @@ impl Splitter {
             _ => self.has_tokens = true,
         }
         match b {
-            b'(' => self.depth = self.depth.saturating_add(1),
-            b')' => self.depth = self.depth.saturating_sub(1),
+            b'(' => {
+                self.depth = self.depth.saturating_add(1);
+                self.sign(b);
+            }
+            b')' => {
+                self.depth = self.depth.saturating_sub(1);
+                self.sign(b);
+            }
             b'\'' => {
+                self.calls.literal();
                 self.state = State::Quote {
                     escapes: self.backslash,
                 }
             }
-            b'"' => self.state = State::DoubleQuote,
+            b'"' => {
+                // A doubled quote does not end the name.
+                if self.quoted_end != self.offset || self.offset == 0 {
+                    self.calls.name(b"", true);
+                }
+                self.state = State::DoubleQuote;
+            }
             b'$' => {
+                self.calls.literal();
                 self.state = State::Tag;
                 self.tag_length = 0;
                 self.push_tag(b);
@@ -230,7 +261,21 @@ impl Splitter {
                 self.word_length = 0;
                 self.letter(b);
             }
-            _ => {}
+            _ => self.sign(b),
+        }
+    }
+
+    /// A byte of an operator or of punctuation; brackets behind the cap are judged.
+    fn sign(&mut self, b: u8) {
+        let found = self.calls.byte(b);
+        if self.offset >= self.cap
+            && let Some((verdict, _)) = found
+        {
+            self.touches |= match verdict {
+                Verdict::Touches(touches) => touches,
+                Verdict::Unknown if self.calls.was_quoted() => Touches::ALL,
+                Verdict::Unknown => Touches::FUNCTION,
+            };
         }
     }
 
@@ -253,8 +298,14 @@ impl Splitter {
             _ => None,
         };
         if let Some(state) = prefix {
+            self.calls.literal();
             self.state = state;
             return;
+        }
+        if word.first().is_some_and(u8::is_ascii_digit) {
+            self.calls.literal();
+        } else {
+            self.calls.name(word, false);
         }
         self.words = self.words.saturating_add(1);
         self.routine = match (self.routine, self.words, word) {

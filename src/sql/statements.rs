@@ -218,7 +218,7 @@ fn walk<S: Sink>(
                 step.next
             }
             Reading::Long(mut step) => {
-                let mut splitter = Splitter::new(limits.rules);
+                let mut splitter = Splitter::new(limits);
                 let next = at + splitter.push(sql.get(at..).unwrap_or_default());
                 splitter.describe(&mut step.statement, at);
                 if splitter.has_tokens() && !visit(&step.statement, step.out) {

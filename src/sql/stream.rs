@@ -160,7 +160,7 @@ impl Stream {
                     let rest = kept.get(at..).unwrap_or_default();
                     let mut statement = step.statement;
                     shift(&mut statement, self.base);
-                    let mut splitter = Splitter::new(self.limits.rules);
+                    let mut splitter = Splitter::new(self.limits);
                     at += splitter.push(rest);
                     let is_done = splitter.is_done();
                     self.long = Some((statement, splitter));

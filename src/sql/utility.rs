@@ -176,6 +176,7 @@ impl<S: Sink> Lexer<'_, S> {
             return;
         }
         self.found.verb = Verb::Prepare;
+        self.calls_from = usize::MAX;
         self.kept_name();
         while !self.sees(b"as") || self.depth > 0 {
             let Some(b) = self.text.get(self.at) else {
@@ -187,6 +188,7 @@ impl<S: Sink> Lexer<'_, S> {
         }
         self.drop_word(b"as");
         self.put("as");
+        self.calls_from = self.at;
         self.outer = Some(self.hash);
         self.hash = Hash::new();
         self.is_opened = false;
