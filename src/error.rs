@@ -270,6 +270,18 @@ impl ClientError {
         )
         .precisely("57P03")
     }
+    /// The client's own process keeps it from a server. Our own message, so with the precise code.
+    pub fn nested_transaction() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("53300"),
+            ..Self::fatal(
+                "nested_transaction",
+                "nested transactions: this process holds a connection of the pool idle in \
+                 transaction and asks for another one, and no other is left \
+                 (raise pool_size or reserve_pool_size, see nested_transactions)",
+            )
+        }
+    }
     /// `replication=` in the startup packet. Our own message, so with the precise code.
     pub fn replication_unsupported() -> Self {
         Self {

@@ -26,6 +26,9 @@ mod login_tls;
 // Pool sizes and every cap on connections.
 #[path = "spec/pool_limits.rs"]
 mod pool_limits;
+// A process that waits for a server which only itself would give back.
+#[path = "spec/nested.rs"]
+mod nested;
 // Odoo's way of using PostgreSQL: psycopg2, several processes, invariants.
 #[path = "spec/odoo.rs"]
 mod odoo;

@@ -126,6 +126,18 @@ words!(
         Pgbouncer = "pgbouncer",
 });
 
+words!(
+    /// What is done when a process waits for a server that only itself would give back.
+    NestedTransactions, "error, reserve, wait" {
+        /// A connection from the reserve; where there is none, an error.
+        #[default]
+        Error = "error",
+        /// A connection from the reserve; where there is none, it waits.
+        Reserve = "reserve",
+        /// Nothing.
+        Wait = "wait",
+});
+
 /// PostgreSQL's log_line_prefix. Values lose their trailing blank here, so one is always put behind
 /// it; single quotes around it, as in postgresql.conf, are taken off.
 pub struct LinePrefix;

@@ -45,7 +45,8 @@ pub use diff::{Change, Fate, diff, fate, is_server_tls_changed};
 pub use effective::PoolView;
 pub use error::{ConfigError, ConfigErrors, Place, Problem, SetError};
 pub use kinds::{
-    AuthType, LoadBalance, Password, PoolMode, Protocols, SessionMode, SlowLogFormat, SslMode,
+    AuthType, LoadBalance, NestedTransactions, Password, PoolMode, Protocols, SessionMode,
+    SlowLogFormat, SslMode,
 };
 pub use load::{load, parse};
 pub use reference::reference;

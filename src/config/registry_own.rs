@@ -3,7 +3,9 @@
 //! Owns `OwnSettings` and its table. They live in a second file that includes the untouched
 //! `pgbouncer.ini`, because PgBouncer refuses the section.
 
-use super::kinds::{LinePrefix, ListenAddr, Secret, SessionMode, SlowLogFormat};
+use super::kinds::{
+    LinePrefix, ListenAddr, NestedTransactions, Secret, SessionMode, SlowLogFormat,
+};
 use super::registry::Status::Effective as EFFECTIVE;
 use super::registry::{Entry, Reload, default_of, registry};
 use super::value::{Count, Flag, Kind, Millis, Path, Seconds, Text, Words};
@@ -63,6 +65,8 @@ registry! {
         "How long a client that is pinned to its server may be idle outside of a transaction; 0 = for ever.";
     max_pins: Count = Some("0"), Live, EFFECTIVE,
         "Servers of one pool that may be pinned at once; 0 = half of the pool's size, at least one.";
+    nested_transactions: NestedTransactions = Some("error"), Live, EFFECTIVE,
+        "When all servers of a pool are idle in transaction and a client waits whose own process holds one of them (same address and an application_name ending in -number, as odoo-4711; on a Unix socket same process and application_name): error = a connection from the reserve at once, or, if there is none, an error after a second; reserve = the reserve or waiting; wait = query_wait_timeout, as PgBouncer.";
     listen_buffer: Count = Some("1048576"), Live, EFFECTIVE,
         "In transaction mode: bytes of notifications that may wait for one client; one that lets more pile up is closed. Holds for clients that begin to listen from then on.";
     max_listen_channels: Count = Some("1000"), Live, EFFECTIVE,

@@ -43,7 +43,7 @@ pub(super) enum Allowance {
 impl State {
     /// Whether a server should be launched now, leaving aside the caps that span pools.
     pub(super) fn wants_launch(&self, now: u64) -> Option<Allowance> {
-        if self.login || self.paused || self.removed || self.is_backing_off(now) {
+        if !self.may_launch(now) {
             return None;
         }
         let has_demand = self.waiting() > 0 || !self.welcome_waiters.is_empty();
@@ -55,6 +55,11 @@ impl State {
             return Some(Allowance::Reserve);
         }
         None
+    }
+
+    /// Whether nothing but the number of servers can stand against a launch.
+    pub(super) fn may_launch(&self, now: u64) -> bool {
+        !self.login && !self.paused && !self.removed && !self.is_backing_off(now)
     }
 
     /// No attempt until server_login_retry after the start of one that failed.
@@ -77,10 +82,7 @@ impl State {
     pub(super) fn wants_filling(&self, has_clients: bool, now: u64) -> bool {
         let limits = &self.limits;
         let below = limits.size == 0 || self.total < limits.size;
-        !self.login
-            && !self.paused
-            && !self.removed
-            && !self.is_backing_off(now)
+        self.may_launch(now)
             && self.total < limits.min_size
             && below
             && (has_clients || limits.has_forced_user)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, DatabaseConfig, PoolMode, SessionMode};
+use crate::config::{Config, DatabaseConfig, NestedTransactions, PoolMode, SessionMode};
 use crate::stats::clock::as_us;
 use crate::stats::slots::NEVER;
 
@@ -68,6 +68,8 @@ pub struct Limits {
     pub keeps_unnamed: bool,
     /// pin_timeout in µs; `NEVER` where there is none.
     pub pin_timeout_us: u64,
+    /// nested_transactions.
+    pub nested_transactions: NestedTransactions,
     /// max_pins, resolved; `usize::MAX` is no limit.
     pub max_pins: usize,
     /// Whether the pool is kept filled without clients (forced user).
@@ -127,6 +129,7 @@ impl Limits {
             },
             keeps_unnamed: is_named && own.keep_unnamed,
             pin_timeout_us: or_never(own.pin_timeout),
+            nested_transactions: own.nested_transactions,
             max_pins: most_pins(own.max_pins as usize, size),
             has_forced_user: database.user.is_some(),
             timeouts: Timeouts {

@@ -106,5 +106,6 @@ impl Pool {
                     .then_some(Allowance::Filling)
             })
         });
+        self.untie_nested(now);
     }
 }

@@ -15,6 +15,7 @@
 //! maintain.rs   three times a second                 control.rs   PAUSE, KILL, RECONNECT ...
 //! listening.rs  LISTEN for all its clients
 //! view.rs       rows for SHOW and /metrics          place.rs     what is counted for a server (RAII)
+//! nested.rs     a process that waits for itself
 //! ```
 
 mod caps;
@@ -25,6 +26,7 @@ mod launch;
 mod limits;
 mod listening;
 mod maintain;
+mod nested;
 mod place;
 mod pooled;
 mod release;

@@ -92,6 +92,8 @@ pub(super) struct State {
     #[allow(clippy::vec_box)]
     canceled: Vec<Box<PooledServer>>,
     waiting: usize,
+    /// Gets the next server, before all others.
+    pub preferred: Option<Arc<Waiter>>,
     /// Servers of every state, the one logging in included.
     pub total: usize,
     /// A login is under way; never more than one (surface 4.1).
@@ -116,6 +118,7 @@ impl State {
             lanes: (0..lanes.max(1)).map(|_| LaneQueues::default()).collect(),
             canceled: Vec::new(),
             waiting: 0,
+            preferred: None,
             total: 0,
             login: false,
             generation: 0,
@@ -172,16 +175,39 @@ impl State {
 
     /// A client leaves the queue. What it had been granted comes back.
     pub fn abandon(&mut self, waiter: &Arc<Waiter>) -> Option<Box<PooledServer>> {
-        let lane = waiter.lane.min(self.lanes.len() - 1);
-        let queue = &mut self.lanes[lane].waiters;
-        if let Some(at) = queue.iter().position(|queued| Arc::ptr_eq(queued, waiter)) {
-            queue.remove(at);
-            self.waiting -= 1;
-        }
+        self.forget_waiter(waiter);
         match std::mem::replace(&mut *waiter.grant(), Grant::Gone) {
             Grant::Server(server) => Some(server),
             _ => None,
         }
+    }
+
+    /// Takes a client out of its queue; false when it is in none.
+    pub fn forget_waiter(&mut self, waiter: &Arc<Waiter>) -> bool {
+        let lane = waiter.lane.min(self.lanes.len() - 1);
+        let queue = &mut self.lanes[lane].waiters;
+        let at = queue.iter().position(|queued| Arc::ptr_eq(queued, waiter));
+        if let Some(at) = at {
+            queue.remove(at);
+            self.waiting -= 1;
+        }
+        at.is_some()
+    }
+
+    /// Whether a client is in its queue.
+    pub fn is_queued(&self, waiter: &Arc<Waiter>) -> bool {
+        let lane = waiter.lane.min(self.lanes.len() - 1);
+        let mut queue = self.lanes[lane].waiters.iter();
+        queue.any(|queued| Arc::ptr_eq(queued, waiter))
+    }
+
+    /// The first clients of each lane's queue, `most` in all, the longest waiting first.
+    pub fn first_waiters(&self, most: usize) -> Vec<Arc<Waiter>> {
+        let firsts = self.lanes.iter().flat_map(|l| l.waiters.iter().take(most));
+        let mut waiters: Vec<_> = firsts.cloned().collect();
+        waiters.sort_by_key(|waiter| waiter.since_us);
+        waiters.truncate(most);
+        waiters
     }
 
     /// When the first client in any queue began to wait.
@@ -195,6 +221,9 @@ impl State {
 
     /// Where a new server is most wanted: the lane of the oldest waiter.
     pub fn launch_lane(&self) -> usize {
+        if let Some(waiter) = &self.preferred {
+            return waiter.lane.min(self.lanes.len() - 1);
+        }
         let oldest = self
             .lanes
             .iter()
@@ -208,6 +237,11 @@ impl State {
     fn next_waiter(&mut self, lane: usize) -> Option<Arc<Waiter>> {
         if self.waiting == 0 {
             return None;
+        }
+        if let Some(waiter) = self.preferred.take()
+            && self.forget_waiter(&waiter)
+        {
+            return Some(waiter);
         }
         let own = self.lanes.get(lane).and_then(|l| l.waiters.front());
         let own_since = own.map(|waiter| waiter.since_us);
@@ -394,6 +428,7 @@ impl State {
             }
         }
         self.waiting = 0;
+        self.preferred = None;
         for login in self.welcome_waiters.drain(..) {
             let _ = login.send(Err(error.clone()));
         }

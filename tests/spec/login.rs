@@ -302,11 +302,8 @@ fn options_may_set_tracked_parameters() {
         let mut client = bouncer.login().parameter("options", options).connect();
         assert_eq!(client.one("show timezone"), "Asia/Tokyo", "{options}");
     }
-    let unknown = bouncer
-        .login()
-        .parameter("options", "-c geqo=off")
-        .refused();
-    assert_refused(&unknown, "unsupported startup parameter in options: geqo");
+    let unknown = bouncer.login().parameter("options", "-c foo=off").refused();
+    assert_refused(&unknown, "unsupported startup parameter in options: foo");
     let odd = bouncer.login().parameter("options", "-x").refused();
     let text = "unsupported options startup parameter: only '-c config=val' and \
                 '--config=val' are allowed";
@@ -316,9 +313,23 @@ fn options_may_set_tracked_parameters() {
 #[test]
 fn unknown_startup_parameters_are_refused_unless_ignored() {
     let plain = bouncer("trust").start();
-    let error = plain.login().parameter("extra_float_digits", "2").refused();
-    assert_refused(&error, "unsupported startup parameter: extra_float_digits");
+    let error = plain.login().parameter("foo", "2").refused();
+    assert_refused(&error, "unsupported startup parameter: foo");
+    for strict in [
+        bouncer("trust").own("session_state", "pgbouncer"),
+        bouncer("trust").pool_mode("session"),
+    ] {
+        let strict = strict.start();
+        let error = strict
+            .login()
+            .parameter("extra_float_digits", "2")
+            .refused();
+        assert_refused(&error, "unsupported startup parameter: extra_float_digits");
+        let error = strict.login().parameter("options", "-c geqo=off").refused();
+        assert_refused(&error, "unsupported startup parameter in options: geqo");
+    }
     let lenient = bouncer("trust")
+        .own("session_state", "pgbouncer")
         .set("ignore_startup_parameters", "extra_float_digits, options")
         .start();
     let login = lenient.login().parameter("extra_float_digits", "2");
