@@ -122,9 +122,20 @@ pub fn lower(word: u64) -> u64 {
 /// How many of the first bytes of a lower-cased word continue a name: 0 to 8.
 #[inline(always)]
 pub fn name_length(word: u64) -> usize {
+    (inside_name(word) ^ HIGH).trailing_zeros() as usize / 8
+}
+
+/// How many of the last bytes of a lower-cased word continue a name: 0 to 8.
+#[inline(always)]
+pub fn name_length_back(word: u64) -> usize {
+    (inside_name(word) ^ HIGH).leading_zeros() as usize / 8
+}
+
+/// The high bit of each byte that continues a name.
+#[inline(always)]
+fn inside_name(word: u64) -> u64 {
     let letters = is_between(word, b'a', b'z') | is_between(word, b'0', b'9');
-    let inside = (word & HIGH) | letters | equals(word, b'_') | equals(word, b'$');
-    (inside ^ HIGH).trailing_zeros() as usize / 8
+    (word & HIGH) | letters | equals(word, b'_') | equals(word, b'$')
 }
 
 /// How many bytes of a word stand before the first `b`: 0 to 8.
@@ -174,6 +185,9 @@ mod tests {
                 let lower = bytes.to_ascii_lowercase();
                 let length = lower.iter().take_while(|b| continues_name(**b)).count();
                 assert_eq!(name_length(word), length, "{b} {place}");
+                let backwards = lower.iter().rev();
+                let length = backwards.take_while(|b| continues_name(**b)).count();
+                assert_eq!(name_length_back(word), length, "{b} {place}");
                 for looked_for in [b'"', b'\'', b] {
                     let found = lower.iter().position(|b| *b == looked_for).unwrap_or(8);
                     assert_eq!(before(word, looked_for), found, "{b} {place}");

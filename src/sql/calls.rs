@@ -7,7 +7,7 @@
 
 use super::Rules;
 use super::bytes::{Byte, class_at};
-use super::catalog::{self, Keyword};
+use super::catalog::{self, Keyword, Known};
 use super::hash::NAME_BYTES;
 use super::scan::{self, Dollar};
 use super::touches::Touches;
@@ -43,6 +43,9 @@ pub(super) enum Pair {
     Then,
     By,
 }
+
+/// No call, or one of a function that leaves nothing.
+const NOTHING: Verdict = Verdict::Touches(Touches::NONE);
 
 /// What a bracket behind a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,27 +131,20 @@ pub(super) enum Schema {
     Other,
 }
 
-/// Judges a name before a bracket; `name` as PostgreSQL folds it. `before` is asked for only if
-/// the name does not decide.
+/// Judges a bracket by the name before it alone, if that is enough; `is_word`: the name is
+/// unquoted and has no schema.
 #[inline]
-pub(super) fn judge(
-    name: &[u8],
-    is_quoted: bool,
-    schema: Schema,
-    before: impl FnOnce() -> Before,
-) -> Verdict {
-    const NOTHING: Verdict = Verdict::Touches(Touches::NONE);
-    let known = catalog::find(name);
+pub(super) fn judge_name(known: Known, schema: Schema, is_word: bool) -> Option<Verdict> {
     if schema != Schema::Other
         && let Some(touches) = known.function()
     {
-        return Verdict::Touches(touches);
+        return Some(Verdict::Touches(touches));
     }
-    let is_word = schema == Schema::No && !is_quoted;
-    if is_word && known.keyword() == Keyword::Uncallable {
-        return NOTHING;
-    }
-    let before = before();
+    (is_word && known.keyword() == Keyword::Uncallable).then_some(NOTHING)
+}
+
+/// Judges a bracket by what stands before the name; `name` as PostgreSQL folds it.
+pub(super) fn judge_before(name: &[u8], is_word: bool, before: Before) -> Verdict {
     if is_word && is_syntax(name) {
         return if before.is_operand(name) {
             Verdict::Unknown
@@ -282,7 +278,10 @@ impl Calls {
         let mut found = None;
         if self.is_name && !self.is_behind_dot {
             let before = self.before.unwrap_or_else(|| self.earlier.before());
-            let verdict = judge(name.content(), name.is_quoted, name.schema, || before);
+            let is_word = name.is_word();
+            let known = catalog::find(name.content());
+            let verdict = judge_name(known, name.schema, is_word)
+                .unwrap_or_else(|| judge_before(name.content(), is_word, before));
             found = Some((verdict, before));
         }
         let is_of_operand =

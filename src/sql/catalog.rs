@@ -5,6 +5,9 @@
 //! taken for one that is once in 10^13 names.
 // HOT
 
+use std::ops::Range;
+
+use super::bytes;
 use super::hash::NAME_BYTES;
 use super::touches::Touches;
 
@@ -99,13 +102,40 @@ impl Known {
     }
 }
 
-/// What is known of a name: of an unquoted one in lower case.
-#[inline]
+/// What is known of an unquoted name in lower case, or of the content of a quoted one.
 pub(super) fn find(name: &[u8]) -> Known {
-    if name.len() > NAME_BYTES {
+    find_in(name, 0..name.len(), true)
+}
+
+/// What is known of the name that stands at `range` of a text, which is unquoted or the content of
+/// a quoted one.
+#[inline]
+pub(super) fn find_in(text: &[u8], range: Range<usize>, is_quoted: bool) -> Known {
+    let length = range.len();
+    if length > NAME_BYTES {
         return Known(0);
     }
-    let hash = hash(name);
+    let mut state = FIRST ^ length as u64;
+    let mut at = range.start;
+    while at < range.end {
+        let word = bytes::word_at(text, at);
+        let word = if is_quoted { word } else { bytes::lower(word) };
+        let left = range.end - at;
+        state = mix(
+            state,
+            if left < 8 {
+                bytes::keep(word, left)
+            } else {
+                word
+            },
+        );
+        at += 8;
+    }
+    look_up(state | 1 << 63)
+}
+
+#[inline]
+fn look_up(hash: u64) -> Known {
     let mut slot = slot_of(hash);
     loop {
         let entry = TABLE[slot];
@@ -129,9 +159,16 @@ const fn slot_of(hash: u64) -> usize {
     (hash >> 40) as usize % SLOTS
 }
 
-/// Not zero in its upper 56 bits.
+const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const fn mix(state: u64, word: u64) -> u64 {
+    let product = (state ^ word) as u128 * 0xd1b5_4a32_d192_ed03;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Not zero in its upper 56 bits. As `find_in` has it, of a name that stands alone.
 const fn hash(name: &[u8]) -> u64 {
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15 ^ name.len() as u64;
+    let mut state = FIRST ^ name.len() as u64;
     let mut at = 0;
     while at < name.len() {
         let mut word = 0;
@@ -141,8 +178,7 @@ const fn hash(name: &[u8]) -> u64 {
             byte += 1;
             at += 1;
         }
-        let product = (state ^ word) as u128 * 0xd1b5_4a32_d192_ed03;
-        state = product as u64 ^ (product >> 64) as u64;
+        state = mix(state, word);
     }
     state | 1 << 63
 }
@@ -256,6 +292,9 @@ mod tests {
             assert_eq!(find(name.as_bytes()), Known(0), "{name}");
         }
         assert_eq!(find(&[b'a'; 64]), Known(0));
+        let text = b"select PG_Advisory_Lock_Shared(1)";
+        assert_eq!(find_in(text, 7..30, false).function(), Some(Touches::LOCKS));
+        assert_eq!(find_in(text, 7..30, true), Known(0));
         let load = TABLE.iter().filter(|entry| **entry != 0).count();
         assert!(load * 2 < SLOTS, "{load}");
     }

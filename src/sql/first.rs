@@ -6,7 +6,8 @@
 //! transaction and leave nothing.
 
 use super::Class;
-use super::bytes::{Byte, class_at};
+use super::bytes::{Byte, class_at, keep, lower, word_at};
+use super::keyword;
 use super::lexer::Lexer;
 use super::scan;
 use super::sink::Sink;
@@ -82,6 +83,9 @@ impl<S: Sink> Lexer<'_, S> {
     }
 
     fn sets(&self, at: &mut usize) -> Touches {
+        if self.is_plain_setting(*at) {
+            return Touches::SETTINGS;
+        }
         let mut is_of_transaction = self.accept(at, b"local");
         if !is_of_transaction {
             let mut behind = *at;
@@ -94,6 +98,23 @@ impl<S: Sink> Lexer<'_, S> {
             return Touches::NONE;
         }
         Touches::SETTINGS
+    }
+
+    /// Whether neither LOCAL nor what is no setting can follow SET at `at`; told by first letters.
+    fn is_plain_setting(&self, at: usize) -> bool {
+        const SESSION: u64 = keyword::packed("session");
+        const LOCAL: u64 = keyword::packed("local");
+        const TRANSACTION: u64 = keyword::packed("transaction");
+        const CONSTRAINTS: u64 = keyword::packed("constraints");
+        let start = scan::skip_blank(self.text, at);
+        let word = lower(word_at(self.text, start));
+        if keep(word, 7) == SESSION {
+            let letter = self.sees_byte(start + 7).map(|b| b | 0x20);
+            return !matches!(letter, None | Some(b't' | b'c'));
+        }
+        start < self.text.len()
+            && keep(word, 5) != LOCAL
+            && !matches!(word, TRANSACTION | CONSTRAINTS)
     }
 
     fn discards(&self, at: &mut usize) -> Touches {
@@ -243,6 +264,11 @@ impl<S: Sink> Lexer<'_, S> {
     #[inline]
     pub(super) fn updates(&self, end: usize) -> Touches {
         // Of other tables the first letter tells: `pg_settings`, `pg_catalog`, ONLY, `U&""`.
+        if let Some([b' ', b'"', name @ ..]) = self.text.get(end..end + 5)
+            && name != b"pg_"
+        {
+            return Touches::NONE;
+        }
         let at = scan::skip_blank(self.text, end);
         match self.text.get(at).map(|b| b | 0x20) {
             Some(b'p' | b'o' | b'u') => self.updates_settings(at),
