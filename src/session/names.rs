@@ -23,6 +23,36 @@ pub fn is_known(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
 }
 
+/// Whether only a superuser may set a (lower-case) name, or may by GRANT SET; of the extensions
+/// those that come with PostgreSQL.
+pub fn needs_superuser(name: &str) -> bool {
+    let extension = name.split_once('.').map(|(extension, _)| extension);
+    match extension {
+        Some(extension) => EXTENSIONS.contains(&extension),
+        None => SUPERUSERS.binary_search(&name).is_ok(),
+    }
+}
+
+const EXTENSIONS: [&str; 3] = ["auto_explain", "pg_stat_statements", "plpgsql"];
+
+/// Sorted; context superuser.
+#[rustfmt::skip]
+const SUPERUSERS: [&str; 49] = [
+    "allow_in_place_tablespaces", "allow_system_table_mods", "backtrace_functions", "commit_delay",
+    "composite_type_mismatch", "compute_query_id", "deadlock_timeout", "debug_discard_caches",
+    "dynamic_library_path", "event_triggers", "extension_control_path", "ignore_checksum_failure",
+    "jit_dump_bitcode", "lc_messages", "lo_compat_privileges", "log_duration",
+    "log_error_verbosity", "log_executor_stats", "log_lock_failures", "log_lock_waits",
+    "log_min_duration_sample", "log_min_duration_statement", "log_min_error_statement",
+    "log_min_messages", "log_parameter_max_length", "log_parser_stats", "log_planner_stats",
+    "log_replication_commands", "log_statement", "log_statement_sample_rate", "log_statement_stats",
+    "log_temp_files", "log_transaction_sample_rate", "max_stack_depth", "session_preload_libraries",
+    "session_replication_role", "temp_file_limit", "track_activities", "track_cost_delay_timing",
+    "track_counts", "track_functions", "track_io_timing", "track_wal_io_timing",
+    "update_process_title", "wal_compression", "wal_consistency_checking", "wal_init_zero",
+    "wal_recycle", "zero_damaged_pages",
+];
+
 /// Sorted.
 #[rustfmt::skip]
 const NAMES: [&str; 199] = [
@@ -89,7 +119,10 @@ mod tests {
 
     #[test]
     fn names_that_postgresql_can_know() {
-        assert!(NAMES.is_sorted());
+        assert!(NAMES.is_sorted() && SUPERUSERS.is_sorted());
+        assert!(SUPERUSERS.iter().all(|name| is_known(name)));
+        assert!(needs_superuser("log_statement") && needs_superuser("auto_explain.log_analyze"));
+        assert!(!needs_superuser("work_mem") && !needs_superuser("app.user"));
         for name in [
             "work_mem",
             "Geqo",

@@ -52,6 +52,8 @@ struct Setting {
     value: Box<str>,
     /// The value goes to `set_config()`: SET would take a list in one literal for one element.
     is_raw: bool,
+    /// The role whose rights it took, where the login user may lack them.
+    under: Option<Box<str>>,
 }
 
 /// What a session has set, in the order of the last SET of each name; the session user and the role
@@ -111,6 +113,15 @@ impl Settings {
         Some(&found.value)
     }
 
+    /// The role whose rights are needed to set `name` again: a session of a superuser's role has
+    /// set it, and the login user may not. With another session user it is a superuser itself.
+    fn rights_for(&self, name: &str) -> Option<Box<str>> {
+        if !names::needs_superuser(name) || self.get(AUTHORIZATION).is_some() {
+            return None;
+        }
+        self.get(ROLE).map(Box::from)
+    }
+
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().map(|s| (&*s.name, &*s.value))
@@ -150,10 +161,10 @@ impl Settings {
             push_reset(&mut sql, AUTHORIZATION);
         }
         for gone in had.iter().filter(|s| wants.get(&s.name).is_none()) {
-            push_reset(&mut sql, &gone.name);
+            with_rights(&mut sql, gone, |sql| push_reset(sql, &gone.name));
         }
         for setting in wanted.iter().filter(|s| !had.contains(s)) {
-            push_set(&mut sql, setting);
+            with_rights(&mut sql, setting, |sql| push_set(sql, setting));
         }
         for setting in wants.list.iter().filter(|s| is_identity(&s.name)) {
             let stands = has.list.contains(setting) && !gives_way;
@@ -169,7 +180,7 @@ impl Settings {
     pub fn whole(wants: &Settings) -> String {
         let mut sql = String::new();
         for setting in &wants.list {
-            push_set(&mut sql, setting);
+            with_rights(&mut sql, setting, |sql| push_set(sql, setting));
         }
         sql
     }
@@ -195,6 +206,17 @@ fn push_name(sql: &mut String, name: &str) {
             sql.push(c);
         }
         sql.push('"');
+    }
+}
+
+/// What `push` writes, as the role that has the right to it.
+fn with_rights(sql: &mut String, setting: &Setting, push: impl FnOnce(&mut String)) {
+    if let Some(role) = &setting.under {
+        let _ = write!(sql, "SET \"role\" TO {role};");
+        push(sql);
+        push_reset(sql, ROLE);
+    } else {
+        push(sql);
     }
 }
 
@@ -270,23 +292,29 @@ impl SettingsStore {
             name: name.as_str().into(),
             value: value.into(),
             is_raw: false,
+            under: base.rights_for(&name),
         });
         self.replaced(base, &name, value.as_ref())
     }
 
-    /// `base` with one value as it was in `start`.
+    /// `base` with one value as it was in `start`. With the session user the role goes back too.
     pub fn reset(&self, base: &Arc<Settings>, name: &str, start: &Settings) -> Arc<Settings> {
         let name = name.to_ascii_lowercase();
-        let value = start.list.iter().find(|s| *s.name == *name);
-        self.replaced(base, &name, value)
+        let value_of = |name: &str| start.list.iter().find(|s| *s.name == *name);
+        let after = self.replaced(base, &name, value_of(&name));
+        match value_of(ROLE) {
+            Some(role) if name == AUTHORIZATION => self.replaced(&after, ROLE, Some(role)),
+            _ => after,
+        }
     }
 
     fn replaced(&self, base: &Arc<Settings>, name: &str, to: Option<&Setting>) -> Arc<Settings> {
         let now = base.list.iter().find(|s| *s.name == *name);
-        if now == to && (to.is_none() || is_last(base, name)) {
+        let takes_role = name == AUTHORIZATION;
+        let is_alone = !(takes_role && base.get(ROLE).is_some());
+        if now == to && is_alone && (to.is_none() || is_last(base, name)) {
             return Arc::clone(base);
         }
-        let takes_role = name == AUTHORIZATION;
         let stays = |s: &&Setting| *s.name != *name && !(takes_role && &*s.name == ROLE);
         let mut list: Vec<Setting> = base.list.iter().filter(stays).cloned().collect();
         list.extend(to.cloned());
@@ -308,6 +336,7 @@ impl SettingsStore {
             list.push(Setting {
                 value: literal.into(),
                 is_raw: is_list(&name),
+                under: None,
                 name: name.into(),
             });
         }
@@ -369,7 +398,7 @@ impl SettingsStore {
 fn is_last(base: &Settings, name: &str) -> bool {
     let after = base.list.iter().rev().take_while(|s| *s.name != *name);
     let mut after = after.filter(|s| &*s.name != ROLE && &*s.name != AUTHORIZATION);
-    name != AUTHORIZATION && after.next().is_none()
+    after.next().is_none()
 }
 
 #[cfg(test)]

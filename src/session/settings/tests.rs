@@ -99,8 +99,36 @@ fn identity_is_undone_first_and_set_last() {
 }
 
 #[test]
+fn what_took_the_rights_of_a_role_is_set_and_reset_with_them() {
+    let store = SettingsStore::default();
+    let pairs = [
+        ("role", "boss"),
+        ("log_statement", "'all'"),
+        ("work_mem", "1"),
+    ];
+    let has = store.with(&set(&store, &pairs), "role", None);
+    assert_eq!(
+        Settings::whole(&has),
+        r#"SET "role" TO boss;SET "log_statement" TO 'all';RESET "role";SET "work_mem" TO 1;"#
+    );
+    assert_eq!(
+        difference(&store.empty(), &has),
+        r#"SET "role" TO boss;RESET "log_statement";RESET "role";RESET "work_mem";"#
+    );
+}
+
+#[test]
 fn a_new_session_user_has_no_role() {
     let store = SettingsStore::default();
+    let only = set(&store, &[("role", "r")]);
+    let none = store.empty();
+    assert!(Arc::ptr_eq(
+        &none,
+        &store.reset(&only, "session_authorization", &none)
+    ));
+    let start = store.startup([("role", "s")]);
+    let back = store.reset(&only, "session_authorization", &start);
+    assert!(Arc::ptr_eq(&start, &back));
     let both = set(&store, &[("session_authorization", "u"), ("role", "r")]);
     for value in [Some("u"), Some("v"), None] {
         let after = store.with(&both, "session_authorization", value);

@@ -117,6 +117,7 @@ fn the_rules_of_transactions() {
         ("role=r;x=1;resetall", "role=r"),
         ("role=r;session_authorization=u", "session_authorization=u"),
         ("role=r;session_authorization=u;discard", ""),
+        ("role=r;reset session_authorization", ""),
     ] {
         let mut session = Session::with_startup(&[]);
         session.run(script);
