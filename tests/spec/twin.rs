@@ -139,6 +139,7 @@ fn hunt(pool_size: u32, features: Features) -> (u64, Vec<Finding>) {
                 script,
                 mismatch,
                 repeats: false,
+                deeds: arena.deeds(),
             };
             findings.push(shrink(cluster(), features, finding));
             arena = Arena::new(cluster(), pool_size, features);

@@ -77,12 +77,19 @@ impl Arena {
         }
     }
 
+    /// The last things the neighbours did.
+    pub fn deeds(&self) -> Vec<String> {
+        let deeds = &self.neighbours.deeds;
+        deeds[deeds.len().saturating_sub(6)..].to_vec()
+    }
+
     /// Plays a script on both sides.
     pub fn play(&mut self, script: &Script) -> Option<Mismatch> {
         for admin in [&mut self.direct.1, &mut self.pooled.1] {
             admin.ok(RESET);
         }
         self.neighbours.complaints.clear();
+        self.neighbours.deeds.clear();
         let mut duel = match self.log_in(script) {
             Ok(duel) => duel,
             Err(mismatch) => return Some(mismatch),

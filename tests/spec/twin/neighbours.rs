@@ -105,6 +105,8 @@ pub struct Neighbours {
     dice: Dice,
     features: Features,
     pub complaints: Vec<String>,
+    /// What they have done since the script began.
+    pub deeds: Vec<String>,
 }
 
 impl Neighbours {
@@ -124,6 +126,7 @@ impl Neighbours {
             dice: Dice::new(seed ^ 0x5eed),
             features,
             complaints: Vec::new(),
+            deeds: Vec::new(),
         }
     }
 
@@ -132,7 +135,9 @@ impl Neighbours {
         let pause = Duration::from_millis(4);
         let one = self.dice.below(self.noisy.len());
         if self.noisy[one].bursts.is_empty() && !self.noisy[one].waiting {
-            self.noisy[one].bursts = action(&mut self.dice, self.features).into();
+            let (text, bursts) = action(&mut self.dice, self.features);
+            self.deeds.push(format!("neighbour {one}: {text}"));
+            self.noisy[one].bursts = bursts.into();
         }
         self.complaints.extend(self.noisy[one].pump(pause));
         if self.dice.chance(30) {
@@ -168,7 +173,7 @@ impl Neighbours {
 
 /// What a noisy one does: Query after Query, the next when the last is done. It ends outside a
 /// transaction and leaves no pin behind.
-fn action(dice: &mut Dice, features: Features) -> Vec<Vec<u8>> {
+fn action(dice: &mut Dice, features: Features) -> (String, Vec<Vec<u8>>) {
     let mut known: Vec<&[&str]> = vec![
         &["set timezone to 'America/Lima'"],
         &["set datestyle to 'German'", "select '2026-02-01'::date"],
@@ -268,16 +273,18 @@ fn action(dice: &mut Dice, features: Features) -> Vec<Vec<u8>> {
         ]]);
     }
     if dice.chance(15) {
-        return vec![prepared(dice)];
+        return prepared(dice);
     }
-    dice.pick(&known).iter().map(|sql| query(sql)).collect()
+    let chosen = *dice.pick(&known);
+    let bursts = chosen.iter().map(|sql| query(sql)).collect();
+    (chosen.join(" -> "), bursts)
 }
 
 /// A statement of a name that the session under test uses too, with another text.
-fn prepared(dice: &mut Dice) -> Vec<u8> {
+fn prepared(dice: &mut Dice) -> (String, Vec<Vec<u8>>) {
     let text = format!("select 'noise {}' || $1::text", dice.below(3));
     let name = *dice.pick(&["", "p1", "p2"]);
-    [
+    let bytes = [
         close(b'S', name),
         parse(name, &text),
         bind("", name, &["x"]),
@@ -285,5 +292,6 @@ fn prepared(dice: &mut Dice) -> Vec<u8> {
         execute("", 0),
         sync(),
     ]
-    .concat()
+    .concat();
+    (format!("close, parse, run {name}: {text}"), vec![bytes])
 }

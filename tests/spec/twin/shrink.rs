@@ -12,6 +12,8 @@ pub struct Finding {
     pub mismatch: Mismatch,
     /// Whether it came again with a fresh pool; if not, the script is the whole one.
     pub repeats: bool,
+    /// What the neighbours did last.
+    pub deeds: Vec<String>,
 }
 
 impl Finding {
@@ -23,9 +25,10 @@ impl Finding {
             pooled,
         } = &self.mismatch;
         format!(
-            "pool_size {}, {}{}  at step {step}\n    direct: {}\n    pooled: {}\n",
+            "pool_size {}, {}    {}\n{}  at step {step}\n    direct: {}\n    pooled: {}\n",
             self.pool_size,
             self.script,
+            self.deeds.join("\n    "),
             if self.repeats {
                 ""
             } else {
@@ -53,14 +56,20 @@ fn only_in(own: &[String], other: &[String]) -> Vec<String> {
 
 /// Shrinks what was found; each attempt has a pool of its own.
 pub fn shrink(pg: &Pg, features: Features, mut finding: Finding) -> Finding {
-    let again = |script: &Script| Arena::new(pg, finding.pool_size, features).play(script);
+    let pool_size = finding.pool_size;
+    let again = |script: &Script| {
+        let mut arena = Arena::new(pg, pool_size, features);
+        let mismatch = arena.play(script)?;
+        Some((mismatch, arena.deeds()))
+    };
     let mut attempts = 120;
     let mut script = finding.script.clone();
     script.steps.truncate(finding.mismatch.step.max(1));
-    let Some(mismatch) = again(&script) else {
+    let Some(first) = again(&script) else {
         return finding;
     };
-    (finding.mismatch, finding.repeats) = (mismatch, true);
+    (finding.mismatch, finding.deeds) = first;
+    finding.repeats = true;
     let mut size = script.steps.len().div_ceil(2);
     while size > 0 && attempts > 0 {
         let mut at = 0;
@@ -69,7 +78,10 @@ pub fn shrink(pg: &Pg, features: Features, mut finding: Finding) -> Finding {
             less.steps.drain(at..(at + size).min(less.steps.len()));
             attempts -= 1;
             match again(&less) {
-                Some(mismatch) => (script, finding.mismatch) = (less, mismatch),
+                Some(found) => {
+                    script = less;
+                    (finding.mismatch, finding.deeds) = found;
+                }
                 None => at += size,
             }
         }
@@ -78,8 +90,9 @@ pub fn shrink(pg: &Pg, features: Features, mut finding: Finding) -> Finding {
     for n in (0..script.startup.len()).rev() {
         let mut less = script.clone();
         less.startup.remove(n);
-        if let Some(mismatch) = again(&less) {
-            (script, finding.mismatch) = (less, mismatch);
+        if let Some(found) = again(&less) {
+            script = less;
+            (finding.mismatch, finding.deeds) = found;
         }
     }
     finding.script = script;
