@@ -156,3 +156,10 @@ mod twin;
 // What a client leaves behind when it goes, in every way of going: nothing.
 #[path = "spec/leaks.rs"]
 mod leaks;
+
+// Clients that ask for too much of a session harm nobody else.
+#[path = "spec/abuse.rs"]
+mod abuse;
+// pg_dump, pg_restore, psql and migrations in transaction mode, with neighbours who must not notice.
+#[path = "spec/migrations.rs"]
+mod migrations;
