@@ -41,6 +41,9 @@ mod prepared;
 // Prepared statements behind a change of the schema.
 #[path = "spec/prepared_heal.rs"]
 mod prepared_heal;
+// PREPARE, EXECUTE and DEALLOCATE as SQL in transaction mode.
+#[path = "spec/prepared_sql.rs"]
+mod prepared_sql;
 // The unnamed statement in transaction mode.
 #[path = "spec/prepared_unnamed.rs"]
 mod prepared_unnamed;

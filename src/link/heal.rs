@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::{End, Link};
 use crate::net::buf::{LARGE, SMALL};
-use crate::server::pending::{Reply, Request};
+use crate::server::pending::{Answering, Reply, Request};
 use crate::session::prepared::{Statement, Unnamed};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::{HEADER, Header};
@@ -90,7 +90,7 @@ impl Heal {
 impl Link<'_> {
     /// Notes whether the batch that begins is known to be inside of a transaction.
     pub(super) fn hold_explicit(&mut self) {
-        let is_known = self.server.pending.is_empty();
+        let is_known = self.server.pending.awaits_nothing();
         self.heal.is_explicit |= is_known && self.server.status == Status::InTransaction;
     }
 
@@ -174,6 +174,10 @@ impl Link<'_> {
     /// HOT. A reply while something may be healed; false when it must be complete and is not. The
     /// first answer to what may be healed ends it.
     pub(super) fn take_first_answer(&mut self, header: Header) -> bool {
+        if self.server.pending.answering() == Answering::Query {
+            self.disarm();
+            return true;
+        }
         if !self.server.pending.is_healable() {
             return true;
         }
@@ -208,7 +212,8 @@ impl Link<'_> {
 
     /// ErrorResponse, whole: true when it is healed and nobody's business.
     pub(super) fn heals(&mut self, header: Header) -> bool {
-        if !self.server.pending.is_healable() {
+        let is_query = self.server.pending.answering() == Answering::Query;
+        if !is_query && !self.server.pending.is_healable() {
             return false;
         }
         let frame = &self.client.outbound.unparsed()[..header.total];
@@ -221,6 +226,7 @@ impl Link<'_> {
         let (executes, others) = self.server.pending.runs_to_sync();
         self.server.tracker.taken_back(executes + others);
         self.undo();
+        self.asked = None;
         if !self.server.pending.take_sync() {
             self.client.inbound.insert_parsed(&frontend::SYNC);
             self.server.pending.push_final(Request::OwnSync);

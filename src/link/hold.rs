@@ -26,6 +26,8 @@ pub(super) struct Hold {
     pub is_held: bool,
     /// Until at most so many requests are outstanding.
     until: Option<usize>,
+    /// Until every request is answered: the message is about names of prepared statements.
+    pub waits_for_all: bool,
     /// A command that may drop all prepared statements is outstanding.
     may_drop: bool,
     /// The unnamed statement is one.
@@ -55,6 +57,12 @@ impl Link<'_> {
             if self.hold.until.is_none() {
                 return false;
             }
+            // What we answer ourselves, no Flush will bring.
+            self.answer_synthetics();
+            if self.server.pending.is_empty() {
+                self.hold.until = None;
+                return false;
+            }
             if self.server.pending.is_unsynced() {
                 self.client.inbound.insert_parsed(&frontend::FLUSH);
             }
@@ -65,7 +73,9 @@ impl Link<'_> {
 
     /// How few requests must be outstanding before the message may go, when that is not so now.
     fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<usize> {
-        if self.hold.may_drop && self.may_name_statement(header) {
+        let names = self.asked.as_ref().is_some_and(|asked| asked.is_sent)
+            || (self.hold.may_drop && self.may_name_statement(header));
+        if names && header.tag != tag::SYNC {
             Some(0)
         } else if outstanding >= MAX_OUTSTANDING {
             Some(RESUME_AT)

@@ -15,6 +15,7 @@
 //! requests.rs    client to server: what is sent, what is answered here
 //! heal.rs        prepared statements whose plan is out of date
 //! hold.rs        when a request waits for replies before it is sent
+//! sql_prepared.rs, sql_portals.rs  PREPARE, EXECUTE and DEALLOCATE as SQL
 //! statements.rs  names of prepared statements on both sides
 //! unnamed.rs     the unnamed statement, and how it is kept
 //! names.rs       our names in errors
@@ -28,6 +29,8 @@ mod names;
 mod observe;
 mod replies;
 mod requests;
+mod sql_portals;
+mod sql_prepared;
 mod statements;
 mod timing;
 mod unnamed;
@@ -52,6 +55,7 @@ use heal::Heal;
 use hold::Hold;
 use observe::Observed;
 use replies::Reset;
+use sql_prepared::Asked;
 use timing::Timing;
 
 /// Bytes a link may move before it lets the lane's other tasks run.
@@ -144,6 +148,10 @@ pub struct Link<'a> {
     keeps_unnamed: bool,
     hold: Hold,
     heal: Heal,
+    /// A statement on its way that names a prepared one.
+    asked: Option<Box<Asked>>,
+    /// Messages of ours are in front of the client's Query.
+    is_fronted: bool,
     observed: Observed,
     timing: Timing,
 }
@@ -179,6 +187,8 @@ impl<'a> Link<'a> {
             keeps_unnamed,
             hold: Hold::default(),
             heal: Heal::default(),
+            asked: None,
+            is_fronted: false,
             observed: Observed::default(),
             timing,
         };
@@ -226,6 +236,7 @@ impl<'a> Link<'a> {
             End::Complete => (self.timing.now(), true),
             _ => (now_us(), self.server.is_clean()),
         };
+        self.forget_asked();
         self.observe_end(now, is_idle);
         self.client.is_torn = self.out_frame > 0 && !self.swallows_frame;
         self.server.is_cut |= self.is_cut();

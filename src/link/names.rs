@@ -17,8 +17,13 @@ impl Link<'_> {
             return header;
         }
         let body = self.renamed(&frame[HEADER..]);
+        self.replace_reply(header, &body)
+    }
+
+    /// Puts another body into a reply that is here whole; its header afterwards.
+    pub(super) fn replace_reply(&mut self, header: Header, body: &[u8]) -> Header {
         let mut whole = Vec::with_capacity(HEADER + body.len());
-        frame::put(&mut whole, header.tag, &body);
+        frame::put(&mut whole, header.tag, body);
         self.client.outbound.splice(0..header.total, &whole);
         Header {
             tag: header.tag,

@@ -167,6 +167,10 @@ impl Link<'_> {
             self.pass_reply(header, Reply::Swallow);
             return self.send_copied();
         }
+        self.is_fronted = false;
+        if status == Status::Idle {
+            self.forget_asked();
+        }
         self.settle_schema(status);
         if let Some(Request::Params) = answered {
             self.pass_reply(header, Reply::Swallow);
@@ -260,6 +264,7 @@ impl Link<'_> {
             self.server.tracker.forget_prepared();
             self.forget_statements();
         }
+        self.note_completed(header);
         self.observe_command(header);
         let reply = self.server.pending.on_reply(header.tag);
         self.pass_reply(header, reply);
@@ -299,14 +304,17 @@ impl Link<'_> {
         }
         self.observe_error(header);
         self.undo();
+        self.release_query();
         if self.heal.is_armed() && !self.server.pending.holds_healable() {
             self.disarm();
         }
+        let header = self.names_refused(header);
         let header = self.own_names(header);
         self.pass_reply(header, Reply::Forward);
     }
 
-    /// Puts in the answers that the server does not give, where they belong in the stream.
+    /// Puts in the answers that the server does not give, where they belong in the stream: with the
+    /// answer to what follows them, or at a Flush. One of its own would cost a write more.
     /// INVARIANT: called between two frames only.
     pub(super) fn answer_synthetics(&mut self) {
         if self.out_frame > 0 {

@@ -67,9 +67,13 @@ impl Link<'_> {
                 return Err(End::Fatal(ClientError::pqexec_disallowed()));
             }
             tag::QUERY => {
+                let Some(places) = self.names_in_query(header)? else {
+                    return Ok(false);
+                };
                 self.note_query(header);
                 self.end_unnamed();
                 self.observe_query(header);
+                let header = self.splice_names(header, places);
                 self.send_final(header, Request::Query);
             }
             tag::SYNC => self.send_final(header, Request::Sync),
@@ -82,6 +86,7 @@ impl Link<'_> {
                     return Ok(false);
                 }
                 self.observe_execute(header);
+                self.note_execute(header);
                 self.send_extended(header, Request::Execute);
             }
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => {
@@ -93,6 +98,9 @@ impl Link<'_> {
                 self.send(header);
             }
             tag::COPY_DATA | tag::FLUSH => {
+                if header.tag == tag::FLUSH {
+                    self.answer_synthetics();
+                }
                 self.observe_bytes(header);
                 self.send(header);
             }

@@ -91,7 +91,8 @@ impl Link<'_> {
             return Err(End::Fatal(ClientError::broken_packet("Parse")));
         };
         if self.client.holds_statement(name) {
-            return Err(End::Fatal(ClientError::statement_name_in_use()));
+            let name = HEADER..HEADER + name.len();
+            return self.refuse_parse(header, name);
         }
         let context = self.parse_context();
         let rules = self.client.params.rules();
@@ -112,12 +113,28 @@ impl Link<'_> {
             self.server
                 .pending
                 .push_extended(Request::SkippedParse(named));
-            self.answer_synthetics();
             return Ok(true);
         }
         self.make_room_for(&statement);
         self.heal.fresh = statement.id;
         self.parse_as(header, prefix, &statement, Request::Parse(Some(named)));
+        Ok(true)
+    }
+
+    /// A Parse of a name that is in use: PostgreSQL refuses it.
+    fn refuse_parse(&mut self, header: Header, name: std::ops::Range<usize>) -> Result<bool, End> {
+        let prefix = name.end + 1;
+        let name = self.client.inbound.unparsed().get(name);
+        let Some(statement) = self.client.statement(name.unwrap_or_default()) else {
+            return Ok(false);
+        };
+        if !self.keeps_state {
+            return Err(End::Fatal(ClientError::statement_name_in_use()));
+        }
+        if !self.ensure_prepared(&statement) {
+            return Ok(false);
+        }
+        self.parse_as(header, prefix, &statement, Request::Parse(None));
         Ok(true)
     }
 
@@ -147,20 +164,12 @@ impl Link<'_> {
             return false;
         }
         self.make_room_for(statement);
-        let mut parse = Vec::with_capacity(statement.body.len() + 32);
-        frontend::parse_named(
-            &mut parse,
-            statement.server_name.as_bytes(),
-            &statement.body,
-        );
-        self.client.inbound.insert_parsed(&parse);
-        self.server
-            .pending
-            .push_extended(Request::InjectedParse(Box::new(Named {
-                client_name: None,
-                statement: Arc::clone(statement),
-                unnamed: None,
-            })));
+        let named = Box::new(Named {
+            client_name: None,
+            statement: Arc::clone(statement),
+            unnamed: None,
+        });
+        self.inject(statement.server_name.as_bytes(), statement, Some(named));
         self.heal.fresh = statement.id;
         true
     }
@@ -180,8 +189,11 @@ impl Link<'_> {
         }
         let Some(statement) = self.client.statement(&unparsed[range.clone()]) else {
             self.timing.count(self.client, Count::Binds);
-            return self.pass_private(header, Request::Bind);
+            return self.pass_private(header, Request::Bind, range);
         };
+        if statement.names_others && self.keeps_state {
+            return self.take_naming_bind(header, range, &statement);
+        }
         if !self.ensure_prepared(&statement) {
             return Ok(false);
         }
@@ -261,8 +273,13 @@ impl Link<'_> {
             return self.take_close(header, &name);
         }
         let Some(statement) = self.client.statement(&name) else {
-            return self.pass_private(header, Request::Describe);
+            let range = HEADER + 1..HEADER + 1 + name.len();
+            return self.pass_private(header, Request::Describe, range);
         };
+        if statement.names_others && self.keeps_state {
+            let range = HEADER + 1..HEADER + 1 + name.len();
+            return self.take_naming_describe(header, range, &statement);
+        }
         if !self.ensure_prepared(&statement) {
             return Ok(false);
         }
@@ -280,7 +297,8 @@ impl Link<'_> {
     fn take_close(&mut self, header: Header, name: &[u8]) -> Result<bool, End> {
         let statement = self.client.drop_statement(name);
         if statement.is_none() && self.server.is_private {
-            return self.pass_private(header, Request::Close);
+            let range = HEADER + 1..HEADER + 1 + name.len();
+            return self.pass_private(header, Request::Close, range);
         }
         let named = statement.map(|statement| {
             Box::new(Named {
@@ -293,14 +311,23 @@ impl Link<'_> {
         self.server
             .pending
             .push_extended(Request::SkippedClose(named));
-        self.answer_synthetics();
         Ok(true)
     }
 
-    /// A name we do not know: it may live on a server that is the client's own.
-    fn pass_private(&mut self, header: Header, request: Request) -> Result<bool, End> {
+    /// A name we do not know, at `name`: it may live on a server that is the client's own, or
+    /// PostgreSQL says that it does not exist.
+    fn pass_private(
+        &mut self,
+        header: Header,
+        request: Request,
+        name: std::ops::Range<usize>,
+    ) -> Result<bool, End> {
         if !self.server.is_private {
-            return Err(End::Fatal(ClientError::statement_unknown()));
+            if !self.keeps_state {
+                return Err(End::Fatal(ClientError::statement_unknown()));
+            }
+            let name = self.client.inbound.unparsed().get(name);
+            self.not_ours(name.unwrap_or_default())?;
         }
         self.send_extended(header, request);
         Ok(true)
@@ -347,6 +374,12 @@ impl Link<'_> {
         }
     }
 
+    /// Whether a name is used for the first time, from now on not any more.
+    pub(super) fn is_untold(&mut self, name: &[u8]) -> bool {
+        let held = self.client.statements.as_mut();
+        !held.is_none_or(|held| held.tell(name))
+    }
+
     fn free_name(&mut self, named: Named) {
         if let Some(name) = named.client_name {
             self.client.drop_statement(&name);
@@ -364,7 +397,9 @@ impl Link<'_> {
         let mut held = ClientStatements::default();
         for request in server.pending.behind_first() {
             match request {
-                Request::Parse(Some(named)) | Request::InjectedParse(named) => {
+                Request::Parse(Some(named))
+                | Request::InjectedParse(named)
+                | Request::InjectedPrepare(Some(named)) => {
                     server.statements.insert(Arc::clone(&named.statement));
                     held.take(named.client_name.as_deref(), &named.statement);
                 }
@@ -387,7 +422,7 @@ impl Link<'_> {
 }
 
 impl super::ClientSide {
-    fn statement(&self, name: &[u8]) -> Option<Arc<Statement>> {
+    pub(super) fn statement(&self, name: &[u8]) -> Option<Arc<Statement>> {
         self.statements.as_ref()?.get(name).cloned()
     }
 
@@ -397,13 +432,19 @@ impl super::ClientSide {
             .is_some_and(|held| held.get(name).is_some())
     }
 
-    fn keep_statement(&mut self, name: &[u8], statement: Arc<Statement>) {
+    pub(super) fn keep_statement(&mut self, name: &[u8], statement: Arc<Statement>) {
         let held = self.statements.get_or_insert_default();
         held.insert(name, statement);
         self.slot.set_prepared(held.len());
     }
 
-    fn drop_statement(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
+    /// Every name in use.
+    pub(super) fn statement_names(&self) -> Vec<Box<[u8]>> {
+        let held = self.statements.iter();
+        held.flat_map(|held| held.names().map(Into::into)).collect()
+    }
+
+    pub(super) fn drop_statement(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
         let held = self.statements.as_mut()?;
         let statement = held.remove(name);
         self.slot.set_prepared(held.len());

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use super::{End, Link};
 use crate::net::buf::LARGE;
 use crate::server::pending::{Named, Request};
-use crate::session::prepared::{SentParse, Statement, Unnamed};
+use crate::session::prepared::{SentParse, SqlUse, Statement, Unnamed};
+use crate::sql::{self, Usage};
 use crate::stats::Count;
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Header};
@@ -56,24 +57,38 @@ impl Link<'_> {
             if !self.has_whole(header) {
                 return Ok(false);
             }
+            let text = &self.client.inbound.unparsed()[HEADER + 1..header.total];
+            if sql::may_name_prepared(text) {
+                return self.take_naming_parse(header);
+            }
             if self.keeps_unnamed
                 && let Some(statement) = self.kept_statement(header)
             {
                 return Ok(self.keep(header, statement));
             }
         }
-        let sent = self.sent_parse(header);
-        let now = Unnamed::Sent(Arc::clone(&sent));
-        let was = std::mem::replace(&mut self.client.unnamed_statement, now);
-        self.server.unnamed = Some(sent);
-        self.note_unnamed(header);
-        self.observe_unnamed_parse(header);
-        self.send_extended(header, Request::UnnamedParse(was));
+        self.send_unnamed(header);
         Ok(true)
     }
 
+    /// HOT. Sends an unnamed Parse as it is.
+    pub(super) fn send_unnamed(&mut self, header: Header) {
+        self.note_unnamed(header);
+        self.observe_unnamed_parse(header);
+        self.send_parse(header, None);
+    }
+
+    /// HOT. Sends an unnamed Parse that was read, and remembers it; `names`: what its text names.
+    pub(super) fn send_parse(&mut self, header: Header, names: Option<SqlUse>) {
+        let sent = self.sent_parse(header, names);
+        let now = Unnamed::Sent(Arc::clone(&sent));
+        let was = std::mem::replace(&mut self.client.unnamed_statement, now);
+        self.server.unnamed = Some(sent);
+        self.send_extended(header, Request::UnnamedParse(was));
+    }
+
     /// What is remembered of the Parse at hand; the same as before when it is the same again.
-    fn sent_parse(&self, header: Header) -> Arc<SentParse> {
+    fn sent_parse(&self, header: Header, names: Option<SqlUse>) -> Arc<SentParse> {
         let context = self.parse_context();
         let unparsed = self.client.inbound.unparsed();
         let body = if header.total <= LARGE {
@@ -83,6 +98,8 @@ impl Link<'_> {
         };
         if let Unnamed::Sent(sent) = &self.client.unnamed_statement
             && sent.context == context
+            && sent.names.is_none()
+            && names.is_none()
             && body.is_some()
             && sent.body.as_deref() == body
         {
@@ -91,6 +108,7 @@ impl Link<'_> {
         Arc::new(SentParse {
             body: body.map(Into::into),
             context,
+            names,
         })
     }
 
@@ -104,7 +122,7 @@ impl Link<'_> {
         let context = self.parse_context();
         if let Unnamed::Kept(known) = &self.client.unnamed_statement
             && known.context == context
-            && *known.body == *body
+            && known.parse_body() == Some(body)
         {
             return Some(Arc::clone(known));
         }
@@ -126,13 +144,7 @@ impl Link<'_> {
         let is_held = self.server.statements.touch(statement.id);
         self.hold_explicit();
         if is_held && !self.heal.is_explicit && self.heal.is_dirty {
-            let sent = self.sent_parse(header);
-            let now = Unnamed::Sent(Arc::clone(&sent));
-            let was = std::mem::replace(&mut self.client.unnamed_statement, now);
-            self.server.unnamed = Some(sent);
-            self.note_unnamed(header);
-            self.observe_unnamed_parse(header);
-            self.send_extended(header, Request::UnnamedParse(was));
+            self.send_unnamed(header);
             return true;
         }
         let now = Unnamed::Kept(Arc::clone(&statement));
@@ -148,7 +160,6 @@ impl Link<'_> {
             self.client.inbound.discard(header.total);
             let skipped = Request::SkippedParse(named);
             self.server.pending.push_extended(skipped);
-            self.answer_synthetics();
             return true;
         }
         self.make_room_for(&statement);
@@ -186,9 +197,18 @@ impl Link<'_> {
         header: Header,
         range: Range<usize>,
     ) -> Result<bool, End> {
+        let Some(names) = self.ready_unnamed() else {
+            return Ok(false);
+        };
         match self.way(header) {
             Way::Later => return Ok(false),
             Way::Plain => {
+                if let Some(one) = names {
+                    let unparsed = self.client.inbound.unparsed();
+                    let portal = unparsed.get(HEADER..range.start.saturating_sub(1));
+                    let portal: Box<[u8]> = portal.unwrap_or_default().into();
+                    self.ask_by_portal(&portal, one);
+                }
                 self.timing.count(self.client, Count::Binds);
                 self.note_bind(None);
                 self.observe_bind(header, range, None, None);
@@ -211,6 +231,13 @@ impl Link<'_> {
 
     /// A Describe of the unnamed statement.
     pub(super) fn take_unnamed_describe(&mut self, header: Header) -> Result<bool, End> {
+        if let Unnamed::Sent(sent) = &self.client.unnamed_statement
+            && let Some(one) = sent.names.clone()
+            && one.usage != Usage::Prepare
+            && !self.ensure_prepared(&one.statement)
+        {
+            return Ok(false);
+        }
         match self.way(header) {
             Way::Later => return Ok(false),
             Way::Plain => self.send_extended(header, Request::Describe),
@@ -267,8 +294,9 @@ impl Link<'_> {
         }
         // Neither can an error be healed, nor is it the client's to have: parsed afresh.
         self.send_again(Arc::new(SentParse {
-            body: Some(statement.body.clone()),
+            body: statement.parse_body().map(Into::into),
             context: statement.context,
+            names: None,
         }))
     }
 

@@ -41,7 +41,9 @@ pub enum Request {
     UnnamedParse(Unnamed),
     /// Parse that we injected: its answer is swallowed.
     InjectedParse(Box<Named>),
-    /// Parse of the unnamed statement that we injected.
+    /// Parse, Bind and Execute of an SQL PREPARE that we injected; the statement when it is shared.
+    InjectedPrepare(Option<Box<Named>>),
+    /// Parse of the unnamed statement, or of a name of the client's, that we injected.
     InjectedUnnamed,
     /// Close of the unnamed statement that we injected.
     InjectedForget,
@@ -147,6 +149,12 @@ impl Pending {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Nothing is outstanding but answers of ours.
+    pub fn awaits_nothing(&self) -> bool {
+        let mut queue = self.queue.iter();
+        queue.all(|request| matches!(request, Request::SkippedParse(_) | Request::SkippedClose(_)))
     }
 
     /// HOT. How many requests are outstanding.
@@ -270,6 +278,7 @@ impl Pending {
         };
         let (pops, verdict) = match (kind, head) {
             (_, Request::Params) => (false, Reply::Swallow),
+            (kind, Request::InjectedPrepare(_)) => (kind == tag::COMMAND_COMPLETE, Reply::Swallow),
             (tag::PARSE_COMPLETE, Request::Parse(_) | Request::UnnamedParse(_)) => {
                 (true, Reply::Forward)
             }
@@ -368,6 +377,10 @@ impl Pending {
                 Some(Request::SkippedParse(named)) => undone.push(Undo::SkippedParse(*named)),
                 Some(Request::SkippedClose(Some(named))) => undone.push(Undo::Close(*named)),
                 Some(Request::InjectedClose(statement)) => undone.push(Undo::Eviction(statement)),
+                Some(Request::InjectedPrepare(named)) => {
+                    undone.push(Undo::ServerUnnamed);
+                    undone.extend(named.map(|named| Undo::Parse(*named)));
+                }
                 Some(Request::UnnamedParse(was)) => undone.push(Undo::Unnamed(was)),
                 Some(Request::InjectedUnnamed | Request::InjectedForget) => {
                     undone.push(Undo::ServerUnnamed);
@@ -406,10 +419,10 @@ impl Pending {
         queue.any(|request| matches!(request, Request::HealedBind | Request::HealedDescribe))
     }
 
-    /// The client's Sync that comes next is taken for one of ours; false when it was not sent yet.
+    /// The client's Sync (or the Query that failed) that comes next is taken for one of ours; false when it was not sent yet.
     pub fn take_sync(&mut self) -> bool {
         match self.queue.front_mut() {
-            Some(request @ Request::Sync) => {
+            Some(request @ (Request::Sync | Request::Query)) => {
                 *request = Request::OwnSync;
                 true
             }

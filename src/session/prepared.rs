@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use dashmap::DashMap;
 use lru::LruCache;
 
-use crate::sql::{self, Rules, Summary};
+use crate::sql::{self, Rules, Summary, Usage};
 use crate::wire::frontend;
 
 /// What our names on servers begin with.
@@ -21,6 +21,47 @@ pub const SERVER_PREFIX: &str = "PGWEIR_";
 /// Texts remembered as seen once: what is not sent again soon is not worth a place on a server.
 const SIGHTINGS: usize = 4096;
 
+/// How a statement is prepared.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// By a Parse: text, NUL and parameter types, as in the message behind the name.
+    Parse(Box<[u8]>),
+    /// By an SQL PREPARE, whose parameter types have names.
+    Sql {
+        /// What stands behind the name.
+        rest: Box<[u8]>,
+        /// Where in it the statement begins.
+        body_at: usize,
+    },
+}
+
+/// A statement that names a prepared one.
+#[derive(Clone, Debug)]
+pub struct SqlUse {
+    /// What it does.
+    pub usage: Usage,
+    /// The client's name.
+    pub name: Box<[u8]>,
+    /// What the name stands for; to PREPARE: what it will.
+    pub statement: Arc<Statement>,
+    /// The name was in use: PREPARE is to be refused.
+    pub is_taken: bool,
+    /// Where our name stands in the text instead of the client's, and by how many bytes it is longer.
+    pub moved: (usize, isize),
+}
+
+impl SqlUse {
+    /// A position in the text that the server has (from 1), in that of the client.
+    pub fn position(&self, position: usize) -> usize {
+        let (at, by) = self.moved;
+        if position > at + 1 {
+            position.saturating_add_signed(-by)
+        } else {
+            position
+        }
+    }
+}
+
 /// One statement, whoever prepared it.
 #[derive(Debug)]
 pub struct Statement {
@@ -28,14 +69,16 @@ pub struct Statement {
     pub id: u64,
     /// Its name on every server.
     pub server_name: Box<str>,
-    /// Text, NUL and parameter types, as in the Parse message behind the name.
-    pub body: Box<[u8]>,
+    /// How it is prepared.
+    pub body: Body,
     /// What it does, and its fingerprint.
     pub what: Summary,
     /// It may drop all statements of the session that runs it (DEALLOCATE ALL, DISCARD ALL).
     pub may_drop: bool,
     /// What it was parsed under (`Dictionary::intern`).
     pub context: u64,
+    /// Its text is a PREPARE, EXECUTE or DEALLOCATE: what that means depends on the client's names.
+    pub names_others: bool,
     /// Means the same whenever it is parsed under its context: an unnamed Parse of it need not be
     /// sent to a server that has it.
     pub is_keepable: bool,
@@ -48,9 +91,11 @@ impl Statement {
         Arc::new(Self {
             id,
             server_name: format!("{SERVER_PREFIX}{id}").into_boxed_str(),
-            body: body.into(),
+            body: Body::Parse(body.into()),
             what: Summary::from(&statement),
             may_drop: frontend::begins_with_drop(text),
+            names_others: sql::may_name_prepared(text)
+                && !sql::prepared_names(text, rules).is_empty(),
             context,
             is_keepable: sql::is_lasting(text, &statement, rules),
         })
@@ -58,10 +103,19 @@ impl Statement {
 
     /// Its SQL text.
     pub fn text(&self) -> &[u8] {
-        self.body
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
+        let text = match &self.body {
+            Body::Parse(body) => body.as_ref(),
+            Body::Sql { rest, body_at } => rest.get(*body_at..).unwrap_or_default(),
+        };
+        text.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// The Parse body, when a Parse prepares it.
+    pub fn parse_body(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Parse(body) => Some(body),
+            Body::Sql { .. } => None,
+        }
     }
 }
 
@@ -104,6 +158,21 @@ impl Dictionary {
         Arc::clone(&made)
     }
 
+    /// The entry for an SQL PREPARE: `rest` is what stands behind its name, and the statement begins
+    /// there at `body_at`; `what`: what it does.
+    pub fn intern_sql(
+        &self,
+        rest: &[u8],
+        body_at: usize,
+        context: u64,
+        what: Summary,
+    ) -> Arc<Statement> {
+        // No Parse body is without a NUL, and no text has one.
+        let entry = self.entries.entry(key_of(rest, context).into());
+        let made = entry.or_insert_with(|| self.sql_statement(rest, body_at, context, what));
+        Arc::clone(&made)
+    }
+
     /// As `intern`, for a text that may never come again: `None` when it has not come before.
     pub fn intern_if_seen(
         &self,
@@ -125,13 +194,55 @@ impl Dictionary {
     /// The same statement under a server-side name that no server has: what servers hold under the
     /// old one is out of date. Who prepares its text from now on gets the new one.
     pub fn renew(&self, old: &Statement, rules: Rules) -> Arc<Statement> {
-        let entry = self.entries.entry(key_of(&old.body, old.context).into());
-        let mut known =
-            entry.or_insert_with(|| Statement::of(self.next_id(), &old.body, old.context, rules));
-        if known.id <= old.id {
-            *known = Statement::of(self.next_id(), &old.body, old.context, rules);
+        let Body::Parse(body) = &old.body else {
+            return self.renew_sql(old);
+        };
+        let make = || Statement::of(self.next_id(), body, old.context, rules);
+        self.replaced(key_of(body, old.context), old.id, make)
+    }
+
+    fn renew_sql(&self, old: &Statement) -> Arc<Statement> {
+        let Body::Sql { rest, body_at } = &old.body else {
+            return self.renew(old, Rules::default());
+        };
+        let make = || self.sql_statement(rest, *body_at, old.context, old.what);
+        self.replaced(key_of(rest, old.context), old.id, make)
+    }
+
+    fn replaced(
+        &self,
+        key: Vec<u8>,
+        old: u64,
+        make: impl Fn() -> Arc<Statement>,
+    ) -> Arc<Statement> {
+        let mut known = self.entries.entry(key.into()).or_insert_with(&make);
+        if known.id <= old {
+            *known = make();
         }
         Arc::clone(&known)
+    }
+
+    fn sql_statement(
+        &self,
+        rest: &[u8],
+        body_at: usize,
+        context: u64,
+        what: Summary,
+    ) -> Arc<Statement> {
+        let id = self.next_id();
+        Arc::new(Statement {
+            id,
+            server_name: format!("{SERVER_PREFIX}{id}").into_boxed_str(),
+            body: Body::Sql {
+                rest: rest.into(),
+                body_at,
+            },
+            what,
+            may_drop: false,
+            context,
+            names_others: false,
+            is_keepable: false,
+        })
     }
 
     fn next_id(&self) -> u64 {
@@ -189,6 +300,8 @@ pub struct SentParse {
     pub body: Option<Box<[u8]>>,
     /// What it was parsed under.
     pub context: u64,
+    /// It names a prepared statement.
+    pub names: Option<SqlUse>,
 }
 
 /// A batch of a client from the first use of a statement on that the server may refuse. Kept with
@@ -259,6 +372,10 @@ impl ClientStatements {
     /// Frees a name.
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Statement>> {
         self.names.remove(name).map(|held| held.statement)
+    }
+    /// Every name in use.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.keys().map(AsRef::as_ref)
     }
     /// Frees every name.
     pub fn clear(&mut self) {

@@ -15,6 +15,7 @@
 //! touches.rs first.rs effects.rs   what a statement leaves behind in its session · what exactly
 //! assign.rs set_config.rs reader.rs SET and RESET · set_config() · tokens read slowly
 //! control.rs                       texts that a pooler may answer by itself
+//! prepared.rs                      names of prepared statements in a text
 //! lasting.rs                       texts that mean the same whenever they are parsed
 //! ```
 
@@ -35,6 +36,7 @@ mod lexer;
 mod lists;
 mod names;
 mod opening;
+mod prepared;
 mod reader;
 mod scan;
 mod set_config;
@@ -55,6 +57,7 @@ pub use effects::{Effect, effects};
 pub use hash::of_label;
 pub use lasting::is_lasting;
 pub use names::{mask_application, verb_and_relation};
+pub use prepared::{NameUse, NameUses, Usage, may_name_prepared, prepared_names};
 pub use set_config::setting_value;
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;

@@ -101,7 +101,7 @@ pub(super) fn empty() -> Statement {
     }
 }
 
-fn before_nul(sql: &[u8]) -> &[u8] {
+pub(super) fn before_nul(sql: &[u8]) -> &[u8] {
     match memchr(0, sql) {
         Some(end) => sql.get(..end).unwrap_or_default(),
         None => sql,

@@ -26,6 +26,17 @@ pub const FLUSH: [u8; 5] = [tag::FLUSH, 0, 0, 0, 4];
 /// A whole Sync.
 pub const SYNC: [u8; 5] = [tag::SYNC, 0, 0, 0, 4];
 
+/// Appends Parse, Bind and Execute of a statement without parameters, all unnamed.
+pub fn parse_bind_execute(out: &mut Vec<u8>, sql: &[u8]) {
+    out.push(tag::PARSE);
+    out.extend_from_slice(&frame::length_field(sql.len() + 4));
+    out.push(0);
+    out.extend_from_slice(sql);
+    out.extend_from_slice(&[0, 0, 0]);
+    frame::put(out, tag::BIND, &[0; 8]);
+    frame::put(out, tag::EXECUTE, &[0; 5]);
+}
+
 /// Appends a simple Query.
 pub fn query(out: &mut Vec<u8>, sql: &[u8]) {
     out.push(tag::QUERY);

@@ -163,7 +163,11 @@ fn a_closed_name_can_be_used_again() {
 
 #[test]
 fn a_name_in_use_and_an_unknown_name_are_fatal_as_in_pgbouncer() {
-    let bouncer = pool_of(1);
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .set("max_prepared_statements", 100)
+        .own("session_state", "pgbouncer")
+        .start();
     let mut client = bouncer.client();
     prepare(&mut client, "s", "select 1");
     let reply = client.exchange(&[parse("s", "select 2"), sync()].concat());

@@ -172,6 +172,23 @@ impl Tracker {
         }
     }
 
+    /// What the next EXECUTE of a name runs; `None`: nothing that is known.
+    pub fn named_body(&mut self, name: &[u8], body: Option<(u64, Class)>) {
+        let Some((fingerprint, class)) = body else {
+            self.prepared.remove(kept(name));
+            return;
+        };
+        let known = self.prepared.get(kept(name));
+        if known.is_none_or(|known| known.fingerprint != fingerprint) {
+            let body = Body {
+                fingerprint,
+                class,
+                text: None,
+            };
+            remember(&mut self.prepared, name, body);
+        }
+    }
+
     /// A request that runs something without a text: the FunctionCall sub-protocol.
     pub fn function_call(&mut self, now: u64) {
         let what = Summary {
