@@ -35,6 +35,9 @@ mod odoo;
 // Settings a client made follow it from server to server.
 #[path = "spec/parameters.rs"]
 mod parameters;
+// What is read in statements that change a session, beside what a server makes of them.
+#[path = "spec/effects.rs"]
+mod effects;
 // Named prepared statements in transaction mode.
 #[path = "spec/prepared.rs"]
 mod prepared;
