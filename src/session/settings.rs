@@ -297,6 +297,17 @@ impl SettingsStore {
         self.replaced(base, &name, value.as_ref())
     }
 
+    /// `base` with a list of names set to one literal of the whole list, as `set_config()` takes it.
+    pub fn with_list(&self, base: &Arc<Settings>, name: &str, value: &str) -> Arc<Settings> {
+        let setting = Setting {
+            name: name.into(),
+            value: value.into(),
+            is_raw: true,
+            under: base.rights_for(name),
+        };
+        self.replaced(base, name, Some(&setting))
+    }
+
     /// `base` with one value as it was in `start`. With the session user the role goes back too.
     pub fn reset(&self, base: &Arc<Settings>, name: &str, start: &Settings) -> Arc<Settings> {
         let name = name.to_ascii_lowercase();

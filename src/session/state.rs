@@ -87,6 +87,12 @@ impl SessionState {
                     self.change(after);
                 }
             }
+            Effect::SetList { name, value } => {
+                if is_ours(name, tracked) {
+                    let after = store.with_list(&self.settings, name, value);
+                    self.change(after);
+                }
+            }
             Effect::Reset(name) => {
                 if is_ours(name, tracked) {
                     let after = store.reset(&self.settings, name, &self.startup);

@@ -25,6 +25,14 @@ pub enum Effect {
         /// What it is set to.
         value: Box<str>,
     },
+    /// `set_config()` of a list of names such as `search_path`. `value`: a literal of the whole list,
+    /// which SET would take for one name, so it must go to `set_config()` again.
+    SetList {
+        /// The setting.
+        name: Box<str>,
+        /// What it is set to.
+        value: Box<str>,
+    },
     /// RESET of one setting, SET ... TO DEFAULT.
     Reset(Box<str>),
     /// RESET ALL.

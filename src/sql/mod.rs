@@ -58,7 +58,6 @@ pub use hash::of_label;
 pub use lasting::is_lasting;
 pub use names::{mask_application, verb_and_relation};
 pub use prepared::{NameUse, NameUses, Usage, may_name_prepared, prepared_names};
-pub use set_config::setting_value;
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;

@@ -328,7 +328,7 @@ fn unescaped(raw: &str, escape: char) -> Option<String> {
 }
 
 /// The first 63 bytes, no character cut in two.
-pub(super) fn cut(name: &str) -> String {
+fn cut(name: &str) -> String {
     let mut end = name.len().min(NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;

@@ -3,12 +3,12 @@
 //! Owns: `SELECT set_config('name', 'value', false), ...` with literal arguments. A call that may
 //! run any number of times (FROM, WHERE, inside another expression), or whose arguments are known
 //! to the server alone, is not understood.
-//! Source: `set_config_by_name`, `parse_bool`, `SplitIdentifierString`.
+//! Source: `set_config_by_name`, `parse_bool`.
 
 use super::assign;
 use super::bytes::Byte;
 use super::effects::Effect;
-use super::reader::{Literal, Reader, cut};
+use super::reader::{Literal, Reader};
 
 /// What a query may go on with behind its list so that it has other than one row, or what may
 /// stand before it.
@@ -68,11 +68,14 @@ fn call(reader: &mut Reader) -> Option<Option<Vec<Effect>>> {
     }
     let mut setting = setting?.0?.content?;
     setting.make_ascii_lowercase();
-    let value = match value?.0 {
-        None => None,
-        Some(literal) => Some(value_of(&setting, literal)?),
-    };
-    Some(Some(assign::configured(&setting, value)))
+    let value = value?.0.map(|literal| literal.sql);
+    Some(Some(match value {
+        Some(value) if LISTS.contains(&setting.as_str()) => vec![Effect::SetList {
+            name: setting.into(),
+            value: value.into(),
+        }],
+        value => assign::configured(&setting, value),
+    }))
 }
 
 /// A literal, or NULL as None.
@@ -178,73 +181,11 @@ fn rest_of_item(reader: &mut Reader) -> Option<()> {
     }
 }
 
-/// The value that PostgreSQL's `set_config()` gives to a setting, as SQL behind `SET name TO`.
-fn value_of(setting: &str, literal: Literal) -> Option<String> {
-    if !LISTS.contains(&setting) {
-        return Some(literal.sql);
-    }
-    list(&literal.content?)
-}
-
-/// Settings whose value is a list of names: SET takes them one by one, `set_config()` and the
-/// startup packet as one text.
+/// Settings whose value is a list of names, and quoted by SET: one literal there is one name, here
+/// it is the list. Source: GUC_LIST_QUOTE.
 const LISTS: [&str; 4] = [
     "search_path",
     "temp_tablespaces",
     "local_preload_libraries",
     "session_preload_libraries",
 ];
-
-/// A list of names as SQL: unquoted ones folded, all quoted. An empty list is `''`: a list of one
-/// name that is empty, which PostgreSQL passes over.
-fn list(text: &str) -> Option<String> {
-    const BLANK: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
-    let mut rest = text.trim_matches(BLANK);
-    if rest.is_empty() {
-        return Some("''".to_owned());
-    }
-    let mut names = Vec::new();
-    loop {
-        let (name, behind) = match rest.strip_prefix('"') {
-            Some(inside) => quoted_element(inside)?,
-            None => {
-                let end = rest.find(|c| c == ',' || BLANK.contains(&c));
-                let (name, behind) = rest.split_at(end.unwrap_or(rest.len()));
-                (name.to_ascii_lowercase(), behind)
-            }
-        };
-        if name.is_empty() && !rest.starts_with('"') {
-            return None;
-        }
-        names.push(format!("\"{}\"", cut(&name).replace('"', "\"\"")));
-        let behind = behind.trim_start_matches(BLANK);
-        if behind.is_empty() {
-            return Some(names.join(", "));
-        }
-        rest = behind.strip_prefix(',')?.trim_start_matches(BLANK);
-    }
-}
-
-/// A quoted name behind its first quote, and what follows it.
-fn quoted_element(inside: &str) -> Option<(String, &str)> {
-    let mut name = String::new();
-    let mut rest = inside;
-    loop {
-        let end = rest.find('"')?;
-        name.push_str(rest.get(..end)?);
-        rest = rest.get(end + 1..)?;
-        match rest.strip_prefix('"') {
-            Some(more) => {
-                name.push('"');
-                rest = more;
-            }
-            None => return Some((name, rest)),
-        }
-    }
-}
-
-/// The value of a setting as a startup packet or `set_config()` gives it, as SQL that may stand
-/// behind `SET name TO`. None: no list of names, which PostgreSQL would refuse.
-pub fn setting_value(name: &str, raw: &str) -> Option<String> {
-    value_of(name, Literal::of(raw))
-}

@@ -166,6 +166,9 @@ fn quoted(name: &str) -> String {
 fn applied(effects: &[Effect]) -> Vec<String> {
     let statement = |effect: &Effect| match effect {
         Effect::Set { name, value } => format!("SET {} TO {value}", quoted(name)),
+        Effect::SetList { name, value } => {
+            format!("SELECT pg_catalog.set_config('{name}', {value}, false)")
+        }
         Effect::Reset(name) => format!("RESET {}", quoted(name)),
         Effect::ResetAll => "RESET ALL".to_owned(),
         Effect::DiscardAll => "DISCARD ALL".to_owned(),
@@ -174,8 +177,7 @@ fn applied(effects: &[Effect]) -> Vec<String> {
     effects.iter().map(statement).collect()
 }
 
-/// Every setting of a session, but for what the comparison itself changes. Lists of names count
-/// without their spelling: `set_config()` keeps that, SET does not.
+/// Every setting of a session, but for what the comparison itself changes.
 fn settings(client: &mut RawClient) -> String {
     client.ok("RESET standard_conforming_strings");
     client.ok("SET client_encoding TO utf8");
@@ -193,8 +195,7 @@ fn settings(client: &mut RawClient) -> String {
     let own = own.map(|name| format!("coalesce(current_setting('{name}', true), '')"));
     client.one(&format!(
         "SELECT concat_ws(E'\\n', session_user, current_user, {}, (SELECT string_agg(name || '=' || \
-         CASE WHEN name = 'search_path' \
-         THEN translate(lower(setting), ' \"', '') ELSE setting END, E'\\n' \
+         setting, E'\\n' \
          ORDER BY name) FROM pg_settings WHERE context IN ('user', 'superuser')))",
         own.join(", ")
     ))

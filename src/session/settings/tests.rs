@@ -170,6 +170,18 @@ fn startup_values_are_quoted() {
 }
 
 #[test]
+fn a_list_that_set_config_was_given_goes_to_it_again() {
+    let store = SettingsStore::default();
+    let named = store.with_list(&store.empty(), "search_path", "'a, \"B\"'");
+    assert_eq!(
+        Settings::whole(&named),
+        r#"SELECT pg_catalog.set_config('search_path','a, "B"',false);"#
+    );
+    let plain = store.with(&named, "search_path", Some("a"));
+    assert_eq!(difference(&plain, &named), r#"SET "search_path" TO a;"#);
+}
+
+#[test]
 fn reset_all_keeps_the_user_and_the_role() {
     let store = SettingsStore::default();
     let start = store.startup([("work_mem", "1MB"), ("role", "first")]);

@@ -14,6 +14,7 @@ fn of(sql: &str, rules: Rules) -> Vec<Effect> {
 fn told(sql: &str) -> String {
     let shown = |effect: &Effect| match effect {
         Effect::Set { name, value } => format!("{name}={value}"),
+        Effect::SetList { name, value } => format!("{name}:={value}"),
         Effect::Reset(name) => format!("-{name}"),
         Effect::Unknown(what) => format!("?{what}"),
         other => format!("{other:?}"),
@@ -123,6 +124,60 @@ fn set_in_all_its_forms() {
         ("SET x = ", "?set"),
         ("SET x = U&\"a\"", "?set"),
         ("SET x = 1 2", "?set"),
+    ]);
+}
+
+#[test]
+fn calls_of_set_config() {
+    tell(&[
+        (
+            "SELECT set_config('Work_Mem', '1MB', false)",
+            "work_mem='1MB'",
+        ),
+        (
+            "SELECT pg_catalog . \"set_config\"('a.b', 'x\\y', 'F'), 1",
+            "a.b=E'x\\\\y'",
+        ),
+        (
+            "SELECT set_config('a.b', 'x', false) AS a, set_config('c.d', NULL, 'no')",
+            "a.b='x' -c.d",
+        ),
+        ("SELECT set_config('a.b', $1, true)", ""),
+        (
+            "SELECT set_config('search_path', 'a, \"b\"', false)",
+            "search_path:='a, \"b\"'",
+        ),
+        (
+            "SELECT set_config('search_path', '', false)",
+            "search_path:=''",
+        ),
+        ("SELECT set_config('role', 'joe', false)", "role='joe'"),
+        (
+            "SELECT set_config('session_authorization', 'joe', false)",
+            "session_authorization='joe' -role",
+        ),
+        ("SELECT set_config('a.b', $1, false)", "?set_config"),
+        ("SELECT set_config($1, 'x', false)", "?set_config"),
+        ("SELECT set_config('a.b', 'x', $1)", "?set_config"),
+        ("SELECT set_config('a.b', 'x', NOT true)", "?set_config"),
+        ("SELECT set_config('a.b', 'x', false) FROM t", "?set_config"),
+        (
+            "SELECT DISTINCT set_config('a.b', 'x', false)",
+            "?set_config",
+        ),
+        (
+            "SELECT set_config('a.b', 'x', false), upper('y')",
+            "?set_config",
+        ),
+        ("SELECT upper(set_config('a.b', 'x', false))", "?set_config"),
+        (
+            "PREPARE p AS SELECT set_config('a.b', 'x', false)",
+            "?set_config",
+        ),
+        (
+            "SELECT f(), set_config('a.b', 'x', false)",
+            "?function ?set_config",
+        ),
     ]);
 }
 
