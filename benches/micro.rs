@@ -64,7 +64,7 @@ fn frames(c: &mut Criterion) {
 }
 
 fn simple_query(queue: &mut Pending) -> bool {
-    queue.push_final(Request::Query);
+    queue.push_final(Request::Query(None));
     for kind in [tag::ROW_DESCRIPTION, tag::DATA_ROW, tag::COMMAND_COMPLETE] {
         black_box(queue.on_reply(kind));
     }
@@ -82,7 +82,7 @@ fn pending(c: &mut Criterion) {
             queue.push_extended(Request::Parse(None));
             queue.push_extended(Request::Bind);
             queue.push_extended(Request::Describe);
-            queue.push_extended(Request::Execute);
+            queue.push_extended(Request::Execute(None));
             queue.push_final(Request::Sync);
             for kind in [
                 tag::PARSE_COMPLETE,

@@ -131,6 +131,12 @@ fixed! {
     sasl_mechanism, "auth_failed", "client selected an invalid SASL authentication mechanism";
     /// Unknown user under `auth_type = trust`.
     trust_failed, "auth_failed", "\"trust\" authentication failed", "28000";
+    /// More settings than a session may have.
+    too_many_settings, "too_many_settings", "too many settings in one session (256 names or 64 kB)", "53400";
+    /// The client needs a server for itself, and `max_pins` of its pool are kept already.
+    too_many_pins, "too_many_pins", "the server would have to be kept for this session (advisory lock, temporary table, cursor WITH HOLD or LOAD), and max_pins of the pool are kept already", "53400";
+    /// `pin_timeout`.
+    pin_timeout, "pin_timeout", "pin_timeout: the session kept a server (advisory lock, temporary table, cursor WITH HOLD or LOAD) and was idle for too long", "57P05";
     /// The client sent an empty password.
     empty_password, "auth_failed", "empty password returned by client", "28P01";
     /// The client sent a password over the limit.

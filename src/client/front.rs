@@ -10,11 +10,13 @@ use super::login::{ConsoleRight, LoggedIn, Login, Outcome, Target};
 use super::serve::{self, Client};
 use super::timeouts::ClientTimeouts;
 use crate::error::ClientError;
-use crate::link::ClientSide;
+use crate::link::{ClientSide, UnnamedSummary};
 use crate::net::buf::Buf;
 use crate::net::{Endpoint, Stream};
 use crate::pool::Directory;
+use crate::session::block::Block;
 use crate::session::prepared::Unnamed;
+use crate::session::state::SessionState;
 use crate::stats::events::Event;
 use crate::stats::slots::Identity;
 use crate::stats::{ClientSlot, ClientState, Count};
@@ -171,6 +173,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
         who,
         target: Target::Database(database),
         parameters,
+        settings,
         reported: Some(welcome),
         leftover,
         ..
@@ -198,10 +201,10 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
         lane.client_arrived();
     }
     let timeouts = ClientTimeouts::resolve(&pool, &who.user);
-    let settings = &live.config.settings;
-    let (max_packet, no_simple_query) = (settings.max_packet_size, settings.disable_pqexec);
+    let global = &live.config.settings;
+    let (max_packet, no_simple_query) = (global.max_packet_size, global.disable_pqexec);
     drop(live);
-    Some(Client {
+    let mut client = Client {
         side: ClientSide {
             stream,
             inbound: Buf::holding(&leftover),
@@ -214,13 +217,19 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             lane,
             max_packet,
             no_simple_query,
-            unnamed: None,
+            unnamed: UnnamedSummary::default(),
+            session: SessionState::with_startup(shared.settings.startup(settings)),
+            listens: Vec::new(),
+            block: Block::None,
             unnamed_statement: Unnamed::None,
             is_torn: false,
         },
         directory,
         timeouts,
         skip: 0,
+        answers: false,
         gate,
-    })
+    };
+    client.resolve_answers();
+    Some(client)
 }

@@ -5,16 +5,18 @@
 //! what it needs is resolved at login.
 //!
 //! ```text
-//! front.rs    an accepted connection    serve.rs     idle, checkout, link, release: the loop
-//! login.rs    the login                 timeouts.rs  without a server
-//! gate.rs     its questions, answered   close.rs     goodbye
-//! cancel.rs   cancel requests
+//! front.rs    an accepted connection    serve.rs     checkout, link, release: the loop
+//! login.rs    the login                 idle.rs      without a server: what comes next
+//! gate.rs     its questions, answered   answers.rs   what needs no server
+//! cancel.rs   cancel requests           timeouts.rs  close.rs     goodbye
 //! ```
 
+mod answers;
 mod cancel;
 mod close;
 mod front;
 mod gate;
+mod idle;
 pub mod login;
 mod serve;
 mod timeouts;

@@ -12,20 +12,26 @@ use std::time::Duration;
 use super::cancel;
 use super::close::{Departure, Goodbye};
 use super::gate::DirectoryGate;
+use super::idle::Next;
 use super::timeouts::ClientTimeouts;
 use crate::error::ClientError;
 use crate::link::{self, ClientSide, End, Link, Parted};
 use crate::net::buf::LARGE;
 use crate::pool::{self, Checkout, Directory, PooledServer, ProcessState, Waiting};
-use crate::request::{self, Unlinked};
+
 use crate::stats::ClientState;
 use crate::stats::clock::now_us;
 use crate::stats::slots::NEVER;
 use crate::wire::backend::Status;
-use crate::wire::frame::{self, HEADER, Peeked};
 
 /// Longest a closing client is waited for to take its last bytes.
 const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// What a server is told that has listened for a client, before anybody else has it.
+const UNLISTEN: &str = "UNLISTEN *";
+
+/// Servers that a transaction is begun on until one lives: those of a pool die together.
+const SERVERS_TRIED: usize = 64;
 
 /// A logged-in client. Its whole state is this one value, so that it can change lanes.
 #[derive(Debug)]
@@ -35,19 +41,11 @@ pub struct Client {
     pub(super) timeouts: ClientTimeouts,
     /// Bytes of a message that is dropped as it arrives.
     pub(super) skip: usize,
+    /// Statements that need no server are answered without one.
+    pub(super) answers: bool,
     /// Its place in the limits and its cancel key, given back when it is dropped.
     #[allow(dead_code)]
     pub(super) gate: DirectoryGate,
-}
-
-/// What an idle client wants.
-enum Next {
-    /// A message that needs a server is there.
-    Request,
-    /// Nothing, and the lane is too full.
-    Move,
-    /// It leaves.
-    Leave(Departure),
 }
 
 /// Starts (or goes on with) a client on a lane. Boxed, because a value that is held across awaits
@@ -76,6 +74,11 @@ async fn serve(mut client: Box<Client>) {
                 None => return,
             },
             Next::Leave(departure) => return Box::pin(client.leave(departure)).await,
+            Next::Open => match client.open_link().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(departure) => return Box::pin(client.leave(departure)).await,
+            },
         }
         if let Err(departure) = client.one_link().await {
             return Box::pin(client.leave(departure)).await;
@@ -88,118 +91,41 @@ impl Client {
     async fn one_link(&mut self) -> Result<(), Departure> {
         let since = now_us();
         self.side.slot.set_request_us(since);
-        let (server, wait_us) = self.checkout(since).await?;
+        for _ in 0..SERVERS_TRIED {
+            let (server, wait_us) = self.checkout(since).await?;
+            let is_done = self.relay(server, (since, wait_us)).await?;
+            if is_done || self.side.inbound.is_empty() {
+                return link::flush(&mut self.side).await.map_err(Departure::gone);
+            }
+        }
+        Err(Departure::error(ClientError::server_crashed()))
+    }
+
+    /// HOT. A BEGIN is held: an idle server is taken for it, as PgBouncer would; where there is none
+    /// the client need not wait for one yet. False: it waits for an answer, and its server is dead.
+    async fn open_link(&mut self) -> Result<bool, Departure> {
+        let since = now_us();
+        let Some(server) = self.side.pool.checkout_idle(self.side.lane, since) else {
+            return Ok(true);
+        };
+        let is_done = self.relay(server, (since, 0)).await? || self.side.inbound.is_empty();
+        if is_done {
+            link::flush(&mut self.side).await.map_err(Departure::gone)?;
+        }
+        Ok(is_done)
+    }
+
+    /// HOT. One link; false when the server was dead before anything had begun.
+    async fn relay(
+        &mut self,
+        server: Box<PooledServer>,
+        times: (u64, u64),
+    ) -> Result<bool, Departure> {
         let max_prepared = self.side.pool.max_prepared();
-        let times = (since, wait_us);
         let parted = Link::join(&mut self.side, server, max_prepared, times)
             .run()
             .await;
-        self.after_link(parted)?;
-        link::flush(&mut self.side).await.map_err(Departure::gone)
-    }
-
-    /// HOT. Waits for a message that needs a server. Cancel safe.
-    async fn next_request(&mut self) -> Next {
-        self.side.slot.set_state(ClientState::Idle);
-        self.follow_reload();
-        if self.timeouts.idle != NEVER {
-            let deadline = now_us().saturating_add(self.timeouts.idle);
-            self.side.slot.set_deadline_us(deadline);
-        }
-        let next = poll_fn(|cx| self.poll_idle(cx)).await;
-        if self.timeouts.idle != NEVER {
-            self.side.slot.set_deadline_us(NEVER);
-        }
-        next
-    }
-
-    /// HOT. Takes over timeouts that a reload has changed; true when it has.
-    fn follow_reload(&mut self) -> bool {
-        if self.timeouts.reload == self.directory.shared.reloads() {
-            return false;
-        }
-        let login = self.side.slot.identity().map(|who| Arc::clone(&who.user));
-        self.timeouts = ClientTimeouts::resolve(&self.side.pool, &login.unwrap_or_default());
-        true
-    }
-
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        loop {
-            if let Some(order) = self.side.slot.order() {
-                return Poll::Ready(Next::Leave(Departure::error(order)));
-            }
-            if let Some(next) = self.judge() {
-                return Poll::Ready(next);
-            }
-            if self.side.inbound.is_empty() {
-                self.side.inbound.release_if_empty();
-                match self.side.stream.poll_read_ready(cx) {
-                    Poll::Ready(_) => {}
-                    Poll::Pending => return self.poll_parked(),
-                }
-            }
-            let space = self.side.inbound.space();
-            match self.side.stream.poll_read(cx, space) {
-                Poll::Ready(Ok(n)) if n > 0 => self.side.inbound.received(n),
-                Poll::Ready(_) => {
-                    return Poll::Ready(Next::Leave(Departure::gone("client unexpected eof")));
-                }
-                Poll::Pending => {
-                    self.side.inbound.release_if_empty();
-                    return self.poll_parked();
-                }
-            }
-        }
-    }
-
-    /// Nothing to do: too long already, or on too full a lane?
-    fn poll_parked(&mut self) -> Poll<Next> {
-        if self.follow_reload() {
-            // Idle since its last request, or since its login.
-            let slot = &self.side.slot;
-            let since = slot.request_us().max(slot.connected_us);
-            slot.set_deadline_us(since.saturating_add(self.timeouts.idle));
-        }
-        if self.timeouts.idle != NEVER && self.side.slot.deadline_us() < now_us() {
-            let error = ClientError::client_idle_timeout();
-            return Poll::Ready(Next::Leave(Departure::error(error)));
-        }
-        let lane = self.directory.shared.lanes.get(self.side.lane);
-        if self.side.inbound.is_empty() && lane.is_some_and(|lane| lane.take_shed()) {
-            return Poll::Ready(Next::Move);
-        }
-        Poll::Pending
-    }
-
-    /// HOT. What the bytes at hand ask for; `None`: more must come.
-    fn judge(&mut self) -> Option<Next> {
-        loop {
-            if self.skip > 0 {
-                let n = self.skip.min(self.side.inbound.unparsed().len());
-                self.side.inbound.discard(n);
-                self.skip -= n;
-            }
-            let unparsed = self.side.inbound.unparsed();
-            let header = match frame::peek(unparsed, self.side.max_packet) {
-                Peeked::Short => return None,
-                Peeked::Bad => {
-                    let error = ClientError::bad_header(&unparsed[..HEADER.min(unparsed.len())]);
-                    return Some(Next::Leave(Departure::error(error)));
-                }
-                Peeked::Header(header) => header,
-            };
-            match request::unlinked(header.tag) {
-                Unlinked::NeedsServer => return Some(Next::Request),
-                Unlinked::Terminate => {
-                    return Some(Next::Leave(Departure::gone("client close request")));
-                }
-                Unlinked::Unknown => {
-                    let error = ClientError::unknown_packet();
-                    return Some(Next::Leave(Departure::error(error)));
-                }
-                Unlinked::Drop => self.skip = header.total,
-            }
-        }
+        self.after_link(parted)
     }
 
     /// HOT. A server, at once or after a wait of so many µs.
@@ -309,15 +235,20 @@ impl Client {
         Poll::Pending
     }
 
-    /// HOT. The server goes back, or is closed; an error means that the client leaves.
+    /// HOT. The server goes back, or is closed; an error means that the client leaves, false that
+    /// nothing has happened yet and another server is to be tried.
     // The error is the client's end: it is moved once, and a box would cost more.
     #[allow(clippy::result_large_err)]
-    fn after_link(&mut self, parted: Parted) -> Result<(), Departure> {
+    fn after_link(&mut self, parted: Parted) -> Result<bool, Departure> {
         let Parted { end, server, at_us } = parted;
         match end {
             End::Complete => {
                 self.give_back(server, at_us);
-                Ok(())
+                Ok(true)
+            }
+            End::Retry => {
+                server.close("server conn crashed?");
+                Ok(false)
             }
             End::ClientGone(reason) => {
                 self.part_from(server, None);
@@ -337,6 +268,9 @@ impl Client {
     /// HOT. A clean server: released, or reset first where the mode or a setting asks for it.
     fn give_back(&self, server: Box<PooledServer>, at_us: u64) {
         let lane = self.side.lane;
+        if server.is_listening {
+            return pool::reset(server, lane, UNLISTEN.to_owned());
+        }
         match self.side.pool.reset_query() {
             Some(sql) => pool::reset(server, lane, sql),
             None => pool::release_at(server, lane, at_us),
@@ -417,7 +351,7 @@ mod tests {
         }
         let task = size_of_future(serve);
         let client = std::mem::size_of::<Client>();
-        assert!(task <= 768, "the task of a client has {task} bytes");
-        assert!(client <= 448, "a client has {client} bytes");
+        assert!(task <= 1152, "the task of a client has {task} bytes");
+        assert!(client <= 512, "a client has {client} bytes");
     }
 }

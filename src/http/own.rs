@@ -83,7 +83,7 @@ fn fold(rows: &[WaitRow]) -> Vec<WaitRow> {
 }
 
 /// (event, family, help, name of the second label; empty for none).
-const EVENTS: [(Event, &str, &str, &str); 9] = [
+const EVENTS: [(Event, &str, &str, &str); 10] = [
     (
         Event::ClientLogin,
         "pgweir_client_logins_total",
@@ -137,6 +137,12 @@ const EVENTS: [(Event, &str, &str, &str); 9] = [
         "pgweir_nested_transactions_total",
         "Clients that waited for a server which another client of their process kept idle in its transaction, by what was done: reserve or error.",
         "result",
+    ),
+    (
+        Event::SuspectServer,
+        "pgweir_suspect_servers_total",
+        "Servers given their settings anew, since code may have changed some unseen.",
+        "reason",
     ),
 ];
 

@@ -16,9 +16,11 @@
 //! read.rs       what readers get                   alerts.rs     thresholds, judged
 //! flags.rs      who is slow, blocked, queued now
 //! export.rs     what /metrics gets                  targets.rs    HOT: calls against targets_file
+//! answered.rs   statements that no server saw
 //! ```
 
 pub mod alerts;
+pub mod answered;
 pub mod blocking;
 mod collector;
 pub mod export;

@@ -19,19 +19,27 @@
 //! statements.rs  names of prepared statements on both sides
 //! unnamed.rs     the unnamed statement, and how it is kept
 //! names.rs       our names in errors
+//! answer.rs      instead of a server
+//! ledger.rs      what statements did to the session
+//! session.rs     the session on this server, a held BEGIN
+//! texts.rs       SQL as it goes out
 //! observe.rs     what insight is told
 //! timing.rs      counters, states shown, deadlines
 //! ```
 
+mod answer;
 mod heal;
 mod hold;
+mod ledger;
 mod names;
 mod observe;
 mod replies;
 mod requests;
+mod session;
 mod sql_portals;
 mod sql_prepared;
 mod statements;
+mod texts;
 mod timing;
 mod unnamed;
 
@@ -44,18 +52,21 @@ use crate::error::ClientError;
 use crate::net::Stream;
 use crate::net::buf::{Buf, LARGE};
 use crate::pool::{Pool, PooledServer};
-use crate::server::pending::Request;
+use crate::session::block::Block;
+use crate::session::deed::Watch;
 use crate::session::params::Params;
 use crate::session::prepared::{ClientStatements, Unnamed};
-use crate::sql::Summary;
+use crate::session::state::{ListenChange, SessionState};
 use crate::stats::ClientSlot;
 use crate::stats::clock::now_us;
-use crate::wire::frontend;
 use heal::Heal;
 use hold::Hold;
+use ledger::Ledger;
 use observe::Observed;
 use replies::Reset;
+use session::Held;
 use sql_prepared::Asked;
+pub use texts::UnnamedSummary;
 use timing::Timing;
 
 /// Bytes a link may move before it lets the lane's other tasks run.
@@ -86,10 +97,16 @@ pub struct ClientSide {
     pub max_packet: u32,
     /// `disable_pqexec`: simple queries are refused.
     pub no_simple_query: bool,
-    /// What the unnamed statement holds, for insight.
-    pub unnamed: Option<Summary>,
     /// The unnamed statement.
     pub unnamed_statement: Unnamed,
+    /// What the unnamed statement does.
+    pub unnamed: UnnamedSummary,
+    /// Settings that PostgreSQL does not report, as the client has them.
+    pub session: SessionState,
+    /// What has changed in what it listens to, for whoever delivers.
+    pub listens: Vec<ListenChange>,
+    /// A transaction block that no server knows of.
+    pub block: Block,
     /// The last link broke off inside a reply: an error message cannot be told apart from it.
     pub is_torn: bool,
 }
@@ -103,6 +120,8 @@ pub enum End {
     ClientGone(&'static str),
     /// The server is gone or talks nonsense; the reason for the log.
     ServerLost(&'static str),
+    /// The server turned out dead before anything had begun: everything is as before the link.
+    Retry,
     /// The client gets this error and is closed; the server too unless it is clean.
     Fatal(ClientError),
 }
@@ -132,8 +151,6 @@ pub struct Link<'a> {
     complete: bool,
     /// The client said goodbye with requests outstanding: they are still carried out.
     leaving: bool,
-    /// The server refused our SET of the client's parameters.
-    params_refused: bool,
     /// Tracked parameters reported since the last ReadyForQuery, as a set of positions.
     reported: u64,
     /// What RESET or DISCARD ALL has put back, to be restored at ReadyForQuery.
@@ -146,12 +163,17 @@ pub struct Link<'a> {
     keeps_state: bool,
     /// Unnamed statements stay prepared (keep_unnamed).
     keeps_unnamed: bool,
-    hold: Hold,
     heal: Heal,
     /// A statement on its way that names a prepared one.
     asked: Option<Box<Asked>>,
     /// Messages of ours are in front of the client's Query.
     is_fronted: bool,
+    /// How closely statements are watched.
+    watch: Watch,
+    ledger: Ledger,
+    hold: Hold,
+    /// A BEGIN that was held, on its way.
+    held: Option<Box<Held>>,
     observed: Observed,
     timing: Timing,
 }
@@ -169,6 +191,7 @@ impl<'a> Link<'a> {
         let timing = Timing::begin(client, since_us);
         let keeps_state = max_prepared > 0 && client.pool.session_state() != SessionMode::Pgbouncer;
         let keeps_unnamed = keeps_state && client.pool.keeps_unnamed();
+        let watch = Watch::of(client.pool.session_state());
         let mut link = Self {
             client,
             server,
@@ -177,7 +200,6 @@ impl<'a> Link<'a> {
             swallows_frame: false,
             complete: false,
             leaving: false,
-            params_refused: false,
             reported: 0,
             reset: Reset::None,
             server_deaf: false,
@@ -185,10 +207,13 @@ impl<'a> Link<'a> {
             max_prepared,
             keeps_state,
             keeps_unnamed,
-            hold: Hold::default(),
             heal: Heal::default(),
             asked: None,
             is_fronted: false,
+            watch,
+            ledger: Ledger::default(),
+            hold: Hold::default(),
+            held: None,
             observed: Observed::default(),
             timing,
         };
@@ -196,8 +221,8 @@ impl<'a> Link<'a> {
         link.server
             .tracker
             .begin(link.client.lane, app, since_us, wait_us);
-        link.match_params();
-        if !link.server.pending.applying_params() {
+        link.match_session();
+        if link.server.pending.own().is_none() {
             link.show_link();
         }
         link
@@ -209,28 +234,12 @@ impl<'a> Link<'a> {
         self.server.slot.set_client_id(self.client.slot.id);
     }
 
-    /// Puts the SET statements that are due in front of the client's first message.
-    fn match_params(&mut self) {
-        if Arc::ptr_eq(&self.client.params, &self.server.params) {
-            return;
-        }
-        let tracked = &self.client.pool.shared.tracked;
-        match tracked.difference(&self.client.params, &self.server.params) {
-            Some(sql) => {
-                self.server.unnamed = None;
-                let mut set = Vec::with_capacity(sql.len() + 6);
-                frontend::query(&mut set, sql.as_bytes());
-                self.client.inbound.insert_parsed(&set);
-                self.server.pending.push_final(Request::Params);
-            }
-            // Alike but for spelling: from now on the comparison is one of pointers.
-            None => self.client.params = Arc::clone(&self.server.params),
-        }
-    }
-
     /// Relays until the link ends. Not cancel safe: dropping it closes the server.
     pub async fn run(mut self) -> Parted {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+        let mut end = poll_fn(|cx| self.poll(cx)).await;
+        if matches!(end, End::ServerLost(_)) && self.take_back() {
+            end = End::Retry;
+        }
         self.timing.end(self.client);
         let (now, is_idle) = match end {
             End::Complete => (self.timing.now(), true),
@@ -264,6 +273,7 @@ impl<'a> Link<'a> {
             return Poll::Ready(End::Fatal(order));
         }
         match self.turn(cx) {
+            Ok(()) if self.begin_when_due() => cx.waker().wake_by_ref(),
             Ok(()) => {}
             Err(end) => return Poll::Ready(end),
         }
@@ -329,6 +339,7 @@ impl<'a> Link<'a> {
                     self.client.inbound.grow(LARGE);
                 }
                 self.timing.received(n);
+                self.cannot_repeat();
                 self.new_batch();
                 self.take_requests()?;
                 Ok(moved + n)
@@ -451,23 +462,25 @@ impl<'a> Link<'a> {
 /// Writes what is left for the client after a link; the server is long with somebody else.
 /// Cancel safe: what was sent is marked as sent.
 pub async fn flush(client: &mut ClientSide) -> Result<(), &'static str> {
-    poll_fn(|cx| {
-        while !client.outbound.unsent().is_empty() {
-            match client.stream.poll_write(cx, client.outbound.unsent()) {
-                Poll::Ready(Ok(n)) if n > 0 => client.outbound.sent(n),
-                Poll::Ready(_) => return Poll::Ready(Err("client unexpected eof")),
-                // Only who does not read is given up: the others are still to be told why.
-                Poll::Pending if client.slot.has_order() => {
-                    return Poll::Ready(Err("admin forced disconnect"));
-                }
-                Poll::Pending => return Poll::Pending,
+    poll_fn(|cx| poll_flush(client, cx)).await
+}
+
+/// HOT. As `flush`.
+pub fn poll_flush(client: &mut ClientSide, cx: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+    while !client.outbound.unsent().is_empty() {
+        match client.stream.poll_write(cx, client.outbound.unsent()) {
+            Poll::Ready(Ok(n)) if n > 0 => client.outbound.sent(n),
+            Poll::Ready(_) => return Poll::Ready(Err("client unexpected eof")),
+            // Only who does not read is given up: the others are still to be told why.
+            Poll::Pending if client.slot.has_order() => {
+                return Poll::Ready(Err("admin forced disconnect"));
             }
+            Poll::Pending => return Poll::Pending,
         }
-        if client.stream.is_tls() && ready!(client.stream.poll_flush(cx)).is_err() {
-            return Poll::Ready(Err("client unexpected eof"));
-        }
-        client.outbound.release_if_empty();
-        Poll::Ready(Ok(()))
-    })
-    .await
+    }
+    if client.stream.is_tls() && ready!(client.stream.poll_flush(cx)).is_err() {
+        return Poll::Ready(Err("client unexpected eof"));
+    }
+    client.outbound.release_if_empty();
+    Poll::Ready(Ok(()))
 }

@@ -1,41 +1,30 @@
 //! HOT. What the relay tells insight: statements as they go out, answers as they come back.
 //!
-//! Owns the reading of texts, whole or in pieces, and the clock between a query's first message and
+//! Owns the clock between a query's first message and
 //! its last answer. Changes nothing on the wire: with `insight = 0` all of this is one test of a
 //! flag.
 
 use super::Link;
-use crate::insight::tracker::{Failed, Owner, Text, Tracker};
+use super::texts::Streaming;
+use crate::insight::tracker::{Failed, Owner};
 use crate::server::pending::Answering;
 use crate::session::prepared::Statement;
-use crate::sql::{self, Stream, Summary};
-use crate::stats::Activity;
+use crate::sql::{self, Summary};
 use crate::stats::clock::now_us;
 use crate::wire::backend::{self, tag};
 use crate::wire::frame::{self, HEADER, Header};
 use crate::wire::frontend;
 
-/// Bytes of a text in pieces that are kept for those who want to read it.
-const TEXT_HEAD: usize = 64 << 10;
-
 /// What a link observes beside its server's tracker.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     /// A text that arrives in pieces.
-    streaming: Option<Box<Streaming>>,
+    pub(super) streaming: Option<Box<Streaming>>,
     /// The clock when the bytes at hand came; 0 before it was read.
-    batch_us: u64,
+    pub(super) batch_us: u64,
     /// COPY data that the server does not take: since, and in all, µs.
     server_stalled_since_us: u64,
     server_stall_us: u64,
-}
-
-/// A text in pieces.
-#[derive(Debug)]
-struct Streaming {
-    stream: Stream,
-    head: Vec<u8>,
-    is_query: bool,
 }
 
 impl Link<'_> {
@@ -47,7 +36,7 @@ impl Link<'_> {
 
     /// HOT. The clock, read once for all the messages of a read, and not at all for the first.
     #[inline]
-    fn batch_now(&mut self) -> u64 {
+    pub(super) fn batch_now(&mut self) -> u64 {
         if self.observed.batch_us == 0 {
             // Behind a Flush a query may go on after any silence.
             let is_first = self.timing.is_first_read() && !self.server.tracker.is_busy();
@@ -62,102 +51,6 @@ impl Link<'_> {
         self.observed.batch_us
     }
 
-    /// HOT. A Query is about to be sent.
-    pub(super) fn observe_query(&mut self, header: Header) {
-        if !self.server.tracker.is_on() || self.server.pending.is_skipping() {
-            return;
-        }
-        let now = self.batch_now();
-        let tracker = &mut self.server.tracker;
-        tracker.add_request_bytes(header.total);
-        tracker.next_request();
-        self.client.unnamed = None;
-        let rules = self.client.params.rules();
-        let unparsed = self.client.inbound.unparsed();
-        match unparsed.get(HEADER..header.total) {
-            Some(bytes) => {
-                let text = Text { bytes, offset: 0 };
-                let activity = &self.client.slot.activity;
-                sql::each_statement(bytes, rules, |statement| {
-                    let fingerprint = tracker.statement(statement, text, now);
-                    activity.begin(fingerprint, statement.writes);
-                });
-            }
-            None => self.observe_pieces(HEADER, true),
-        }
-    }
-
-    /// A text begins that is not here whole.
-    fn observe_pieces(&mut self, text_at: usize, is_query: bool) {
-        let rules = self.client.params.rules();
-        let mut streaming = Box::new(Streaming {
-            stream: Stream::new(rules),
-            head: Vec::new(),
-            is_query,
-        });
-        let unparsed = self.client.inbound.unparsed();
-        let mut teller = Teller {
-            unnamed: &mut self.client.unnamed,
-            activity: &self.client.slot.activity,
-            tracker: &mut self.server.tracker,
-            began: self.observed.batch_us,
-        };
-        teller.feed(&mut streaming, unparsed.get(text_at..).unwrap_or_default());
-        self.observed.streaming = Some(streaming);
-    }
-
-    /// HOT. More of a request is about to be sent: its first `n` unparsed bytes; `is_last`: it is
-    /// complete.
-    #[inline]
-    pub(super) fn observe_rest(&mut self, n: usize, is_last: bool) {
-        if self.observed.streaming.is_some() {
-            self.observe_piece(n, is_last);
-        }
-    }
-
-    fn observe_piece(&mut self, n: usize, is_last: bool) {
-        let Some(mut streaming) = self.observed.streaming.take() else {
-            return;
-        };
-        let mut teller = Teller {
-            unnamed: &mut self.client.unnamed,
-            activity: &self.client.slot.activity,
-            tracker: &mut self.server.tracker,
-            began: self.observed.batch_us,
-        };
-        let piece = self.client.inbound.unparsed().get(..n);
-        teller.feed(&mut streaming, piece.unwrap_or_default());
-        if !is_last {
-            self.observed.streaming = Some(streaming);
-            return;
-        }
-        let is_query = streaming.is_query;
-        teller.finish(*streaming);
-        let now = now_us();
-        if is_query {
-            self.server.tracker.uploaded(now);
-        }
-        self.observed.batch_us = now;
-    }
-
-    /// HOT. A Parse of the unnamed statement is about to be sent.
-    pub(super) fn observe_unnamed_parse(&mut self, header: Header) {
-        if !self.server.tracker.is_on() {
-            return;
-        }
-        self.batch_now();
-        self.server.tracker.add_request_bytes(header.total);
-        let unparsed = self.client.inbound.unparsed();
-        let Some(bytes) = unparsed.get(HEADER + 1..header.total) else {
-            return self.observe_pieces(HEADER + 1, false);
-        };
-        let statement = sql::single(bytes, self.client.params.rules());
-        let what = Summary::from(&statement);
-        let text = bytes.get(statement.span).unwrap_or_default();
-        self.server.tracker.parsed(b"", what, text);
-        self.client.unnamed = Some(what);
-    }
-
     /// HOT. A Parse of a statement that clients share is about to be sent, or answered by us.
     pub(super) fn observe_shared_parse(&mut self, header: Header, statement: &Statement) {
         if self.server.tracker.is_on() {
@@ -169,16 +62,25 @@ impl Link<'_> {
 
     /// A message about names that go to the server as they are.
     pub(super) fn observe_as_it_is(&mut self, header: Header) {
-        if !self.server.tracker.is_on() || self.server.pending.is_skipping() {
+        if self.server.pending.is_skipping() {
             return;
         }
+        let is_unnamed_parse = header.tag == frontend::tag::PARSE
+            && self.client.inbound.unparsed().get(HEADER) == Some(&0);
+        match header.tag {
+            _ if is_unnamed_parse => self.read_unnamed_parse(header),
+            frontend::tag::BIND => self.observe_bind_as_it_is(header),
+            _ if self.server.tracker.is_on() => self.observe_names(header),
+            _ => {}
+        }
+    }
+
+    /// A Parse of a name, or a Close or Describe, that goes to the server as it is.
+    fn observe_names(&mut self, header: Header) {
         self.batch_now();
         let unparsed = self.client.inbound.unparsed();
         let seen = &unparsed[..unparsed.len().min(header.total)];
         match header.tag {
-            frontend::tag::PARSE if seen.get(HEADER) == Some(&0) => {
-                self.observe_unnamed_parse(header);
-            }
             frontend::tag::PARSE => {
                 if let Some((name, body)) = frontend::split_parse(seen) {
                     let statement = sql::single(body, self.client.params.rules());
@@ -190,22 +92,33 @@ impl Link<'_> {
                     // Too long to be read: the name is not what it was.
                     self.server.tracker.closed_by_name(name);
                 }
-                self.server.tracker.add_request_bytes(header.total);
-            }
-            frontend::tag::BIND => {
-                if let Ok(Some(range)) = frontend::bind_statement(seen, header.total) {
-                    let name = seen[range.clone()].to_vec();
-                    let what = self.server.tracker.named(&name);
-                    self.observe_bind(header, range, what, None);
-                }
             }
             frontend::tag::CLOSE => {
                 if let Some((b'S', name)) = frontend::described(seen) {
                     self.server.tracker.closed_by_name(name);
                 }
-                self.server.tracker.add_request_bytes(header.total);
             }
-            _ => self.server.tracker.add_request_bytes(header.total),
+            _ => {}
+        }
+        self.server.tracker.add_request_bytes(header.total);
+    }
+
+    fn observe_bind_as_it_is(&mut self, header: Header) {
+        let unparsed = self.client.inbound.unparsed();
+        let seen = &unparsed[..unparsed.len().min(header.total)];
+        let Ok(Some(range)) = frontend::bind_statement(seen, header.total) else {
+            return;
+        };
+        let (unnamed, deed) = match range.is_empty() {
+            true => (self.client.unnamed.what, self.client.unnamed.deed.clone()),
+            false => (None, None),
+        };
+        let name = seen[range.clone()].to_vec();
+        self.note_portal(&range, unnamed, deed);
+        if self.server.tracker.is_on() {
+            self.batch_now();
+            let what = self.server.tracker.named(&name);
+            self.observe_bind(header, range, what, None);
         }
     }
 
@@ -223,7 +136,7 @@ impl Link<'_> {
         }
         tracker.add_request_bytes(header.total);
         let what = if name.is_empty() {
-            self.client.unnamed
+            self.client.unnamed.what
         } else {
             what
         };
@@ -428,53 +341,5 @@ impl Link<'_> {
             blocked_us: server.slot.take_blocked_us(),
         };
         server.tracker.end(now, is_idle, owner);
-    }
-}
-
-/// Who hears of the statements of a text in pieces.
-struct Teller<'a> {
-    unnamed: &'a mut Option<Summary>,
-    activity: &'a Activity,
-    tracker: &'a mut Tracker,
-    /// When the text began to arrive, µs.
-    began: u64,
-}
-
-impl Teller<'_> {
-    /// Gives a piece to the lexer.
-    fn feed(&mut self, streaming: &mut Streaming, piece: &[u8]) {
-        let room = TEXT_HEAD.saturating_sub(streaming.head.len());
-        streaming
-            .head
-            .extend_from_slice(&piece[..room.min(piece.len())]);
-        let (head, is_query) = (&streaming.head, streaming.is_query);
-        streaming
-            .stream
-            .push(piece, &mut |statement| self.tell(statement, head, is_query));
-    }
-
-    fn finish(&mut self, mut streaming: Streaming) {
-        let (head, is_query) = (&streaming.head, streaming.is_query);
-        streaming
-            .stream
-            .finish(&mut |statement| self.tell(statement, head, is_query));
-    }
-
-    /// A statement is known.
-    fn tell(&mut self, statement: &sql::Statement, head: &[u8], is_query: bool) {
-        if is_query {
-            let text = Text {
-                bytes: head,
-                offset: 0,
-            };
-            let fingerprint = self.tracker.statement(statement, text, self.began);
-            self.activity.begin(fingerprint, statement.writes);
-        } else {
-            let what = Summary::from(statement);
-            let end = statement.span.end.min(head.len());
-            let start = statement.span.start.min(end);
-            self.tracker.parsed(b"", what, &head[start..end]);
-            *self.unnamed = Some(what);
-        }
     }
 }

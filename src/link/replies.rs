@@ -6,8 +6,9 @@ use super::{End, Link};
 use crate::config::PoolMode;
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
-use crate::server::pending::{Reply, Request, Synthetic};
+use crate::server::pending::{Own, Reply, Request, Synthetic};
 use crate::server::{drops_statements, resets_parameters};
+use crate::stats::clock::now_us;
 use crate::wire::backend::{self, Status, tag};
 use crate::wire::frame::{self, HEADER, Header, Peeked};
 
@@ -43,6 +44,9 @@ impl Link<'_> {
                 Peeked::Short => break,
                 Peeked::Bad => return Err(End::ServerLost("bad packet header from server")),
                 Peeked::Header(header) => {
+                    if self.awaits_first_reply() {
+                        self.first_reply(header)?;
+                    }
                     if !self.take_reply(header)? {
                         break;
                     }
@@ -80,6 +84,13 @@ impl Link<'_> {
     /// HOT. One reply; false when it must be complete to be judged and is not.
     fn take_reply(&mut self, header: Header) -> Result<bool, End> {
         match header.tag {
+            tag::DATA_ROW if self.server.pending.own() == Some(Own::Pins) => {
+                if self.client.outbound.unparsed().len() < header.total {
+                    return Ok(false);
+                }
+                self.pins_row(header);
+                self.pass_reply(header, Reply::Swallow);
+            }
             tag::DATA_ROW => {
                 let reply = self.own_reply();
                 self.server.tracker.row(header.total);
@@ -115,7 +126,7 @@ impl Link<'_> {
 
     /// Whether rows and notices belong to our own SET.
     fn own_reply(&self) -> Reply {
-        if self.server.pending.applying_params() {
+        if self.server.pending.own().is_some() {
             Reply::Swallow
         } else {
             Reply::Forward
@@ -163,20 +174,29 @@ impl Link<'_> {
         };
         self.server.status = status;
         let answered = self.server.pending.on_ready();
-        if let Some(Request::OwnSync) = answered {
-            self.pass_reply(header, Reply::Swallow);
-            return self.send_copied();
+        match answered {
+            Some(Request::OwnSync) => {
+                self.pass_reply(header, Reply::Swallow);
+                return self.send_copied();
+            }
+            Some(Request::Own(own)) => {
+                self.pass_reply(header, Reply::Swallow);
+                return self.own_answered(own);
+            }
+            Some(Request::BeginSync) => {
+                self.note_refused(status);
+                self.pass_reply(header, Reply::Swallow);
+                self.timing.block_opened(self.client, now_us());
+                return Ok(());
+            }
+            _ => self.note_refused(status),
         }
         self.is_fronted = false;
         if status == Status::Idle {
             self.forget_asked();
         }
         self.settle_schema(status);
-        if let Some(Request::Params) = answered {
-            self.pass_reply(header, Reply::Swallow);
-            return self.params_applied();
-        }
-        let now = self.observe_ready(header, matches!(answered, Some(Request::Query)));
+        let now = self.observe_ready(header, matches!(answered, Some(Request::Query(_))));
         if self.mode() == PoolMode::Session {
             // No next link would make it true.
             self.reset = Reset::None;
@@ -186,6 +206,7 @@ impl Link<'_> {
         self.reported = 0;
         self.pass_reply(header, Reply::Forward);
         let is_last = self.server.pending.is_empty();
+        self.settle_ready(status)?;
         if is_last {
             self.timing.query_ended(self.client, status, now);
             self.record(now, status == Status::Idle);
@@ -204,14 +225,15 @@ impl Link<'_> {
         self.server.is_clean()
             && self.in_frame == 0
             && self.out_frame == 0
+            && !self.holds_begin()
             && self.client.inbound.unsent().is_empty()
             && self.mode() != PoolMode::Session
     }
 
     /// Our SET has been answered: the client takes over the server's spelling.
-    fn params_applied(&mut self) -> Result<(), End> {
-        if self.params_refused {
-            return Err(End::Fatal(ClientError::invalid_server_parameter()));
+    pub(super) fn params_applied(&mut self) -> Result<(), End> {
+        if let Some(refusal) = self.ledger.refusal.take() {
+            return Err(End::Fatal(self.refusal_error(&refusal)));
         }
         self.client.params = Arc::clone(&self.server.params);
         self.show_link();
@@ -219,7 +241,7 @@ impl Link<'_> {
     }
 
     fn on_parameter(&mut self, header: Header) {
-        let is_own = self.server.pending.applying_params();
+        let is_own = self.server.pending.own().is_some();
         let tracked = Arc::clone(&self.client.pool.shared.tracked);
         let were_same = Arc::ptr_eq(&self.client.params, &self.server.params);
         let whole = &self.client.outbound.unparsed()[..header.total];
@@ -249,6 +271,10 @@ impl Link<'_> {
     }
 
     fn on_command(&mut self, header: Header) {
+        if self.server.pending.own().is_some() || self.server.pending.begins() {
+            let reply = self.server.pending.on_reply(header.tag);
+            return self.pass_reply(header, reply);
+        }
         let command = &self.client.outbound.unparsed()[HEADER..header.total];
         if resets_parameters(command) {
             let is_discard = command.starts_with(b"DISCARD");
@@ -265,14 +291,14 @@ impl Link<'_> {
             self.forget_statements();
         }
         self.note_completed(header);
+        self.settle_command(header);
         self.observe_command(header);
         let reply = self.server.pending.on_reply(header.tag);
         self.pass_reply(header, reply);
     }
 
     /// DISCARD ALL (and RESET, for what was reported with it) put back the server's start values; on
-    /// a direct connection they would have been the client's. The client is told so, and the next
-    /// link makes it true.
+    /// a direct connection they would have been the client's.
     /// INVARIANT: called between two frames only.
     fn restore_params(&mut self) {
         // PostgreSQL reports what a command changed behind its CommandComplete.
@@ -280,28 +306,23 @@ impl Link<'_> {
             Reset::Every => u64::MAX,
             _ => self.reported,
         };
-        let tracked = Arc::clone(&self.client.pool.shared.tracked);
-        let restored = tracked.restored(&self.client.params, &self.client.startup, which);
-        for (index, name) in tracked.names().enumerate() {
-            let (now, then) = (self.client.params.get(index), restored.get(index));
-            if let Some(value) = then.filter(|_| now != then) {
-                let frame = backend::parameter_status_frame(name, value);
-                self.client.outbound.insert_parsed(&frame);
-            }
-        }
-        self.client.params = restored;
+        self.client.restore_params(which);
         self.note_application();
     }
 
     fn on_error(&mut self, header: Header) {
-        if self.server.pending.applying_params() {
-            self.params_refused = true;
+        if let Some(own) = self.server.pending.own() {
+            self.note_refusal(header, own);
             self.pass_reply(header, Reply::Swallow);
             return;
         }
         if self.heal.is_armed() && self.heals(header) {
             return self.pass_reply(header, Reply::Swallow);
         }
+        let pending = &self.server.pending;
+        let (begins, is_alone) = (pending.begins(), pending.only_begins());
+        let (_, queries) = pending.runs_to_sync();
+        self.settle_error();
         self.observe_error(header);
         self.undo();
         self.release_query();
@@ -310,7 +331,15 @@ impl Link<'_> {
         }
         let header = self.names_refused(header);
         let header = self.own_names(header);
-        self.pass_reply(header, Reply::Forward);
+        let reply = if is_alone {
+            Reply::Swallow
+        } else {
+            Reply::Forward
+        };
+        self.pass_reply(header, reply);
+        if begins {
+            self.begin_refused(queries);
+        }
     }
 
     /// Puts in the answers that the server does not give, where they belong in the stream: with the

@@ -4,6 +4,7 @@ use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
 use crate::server::pending::Request;
+use crate::sql::Touches;
 use crate::wire::frame::{self, HEADER, Header, Peeked};
 use crate::wire::frontend::tag;
 
@@ -18,8 +19,9 @@ impl Link<'_> {
                     return Ok(());
                 }
                 self.in_frame -= n;
-                self.observe_rest(n, self.in_frame == 0);
+                self.read_rest(n, self.in_frame == 0);
                 self.client.inbound.parse(n);
+                self.pay_sync();
                 continue;
             }
             if self.leaving {
@@ -61,6 +63,13 @@ impl Link<'_> {
         if self.must_wait(header) {
             return Ok(false);
         }
+        if self.holds_begin() {
+            match self.leave_or_begin(header) {
+                None => return Ok(false),
+                Some(true) => return Ok(true),
+                Some(false) => {}
+            }
+        }
         self.timing.request(self.client, &mut self.server.tracker);
         match header.tag {
             tag::QUERY if self.client.no_simple_query => {
@@ -72,13 +81,14 @@ impl Link<'_> {
                 };
                 self.note_query(header);
                 self.end_unnamed();
-                self.observe_query(header);
+                let deeds = self.read_query(header);
                 let header = self.splice_names(header, places);
-                self.send_final(header, Request::Query);
+                self.send_final(header, Request::Query(deeds));
             }
             tag::SYNC => self.send_final(header, Request::Sync),
             tag::FUNCTION_CALL => {
                 self.observe_function_call(header);
+                self.ledger.touched |= self.watch.of_interest(Touches::FUNCTION);
                 self.send_final(header, Request::FunctionCall);
             }
             tag::EXECUTE => {
@@ -87,7 +97,8 @@ impl Link<'_> {
                 }
                 self.observe_execute(header);
                 self.note_execute(header);
-                self.send_extended(header, Request::Execute);
+                let deed = self.executed_deed(header);
+                self.send_extended(header, Request::Execute(deed));
             }
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::CLOSE => {
                 return self.take_named(header);

@@ -47,7 +47,7 @@ impl Link<'_> {
             total,
         };
         self.note_unnamed(header);
-        self.observe_unnamed_parse(header);
+        self.read_unnamed_parse(header);
         let range = HEADER + 1 + place.at.start..HEADER + 1 + place.at.end;
         self.client.inbound.splice(range, &name);
         let length = frame::length_field(total - HEADER);

@@ -41,7 +41,8 @@ impl Link<'_> {
     fn has_names(&mut self, header: Header) -> bool {
         let wanted = header.total.min(LARGE);
         let unparsed = self.client.inbound.unparsed();
-        if !self.server.tracker.is_on() || unparsed.len() >= wanted {
+        let is_read = self.server.tracker.is_on() || self.watch.is_on();
+        if !is_read || unparsed.len() >= wanted {
             return true;
         }
         let has_names = match header.tag {
@@ -73,7 +74,7 @@ impl Link<'_> {
                 return self.take_unnamed_parse(header);
             }
             self.note_unnamed(header);
-            self.observe_unnamed_parse(header);
+            self.read_unnamed_parse(header);
             self.send_extended(header, Request::Parse(None));
             return Ok(true);
         }
@@ -189,6 +190,7 @@ impl Link<'_> {
         }
         let Some(statement) = self.client.statement(&unparsed[range.clone()]) else {
             self.timing.count(self.client, Count::Binds);
+            self.note_portal(&range, None, None);
             return self.pass_private(header, Request::Bind, range);
         };
         if statement.names_others && self.keeps_state {
@@ -200,6 +202,7 @@ impl Link<'_> {
         let is_healed = self.arm_named(header, &statement, range.clone());
         self.timing.count(self.client, Count::Binds);
         self.note_bind(Some(&statement));
+        self.note_portal(&range, Some(statement.what), statement.deed.clone());
         self.observe_bind(
             header,
             range.clone(),
@@ -422,6 +425,12 @@ impl Link<'_> {
 }
 
 impl super::ClientSide {
+    /// DEALLOCATE ALL or DISCARD ALL, answered without a server: no name is taken.
+    pub fn forget_statements(&mut self) {
+        self.statements = None;
+        self.slot.set_prepared(0);
+    }
+
     pub(super) fn statement(&self, name: &[u8]) -> Option<Arc<Statement>> {
         self.statements.as_ref()?.get(name).cloned()
     }

@@ -131,6 +131,27 @@ impl Timing {
         self.set_deadline(client);
     }
 
+    /// A block is open on the server, and the client has asked for nothing yet.
+    pub fn block_opened(&mut self, client: &ClientSide, now: u64) {
+        self.now = now;
+        self.query_since = 0;
+        self.thinking_since = now;
+        client.slot.activity.set_thinking_us(now);
+        client.slot.set_state(ClientState::IdleInTransaction);
+        self.set_deadline(client);
+    }
+
+    /// The block is over, and no server has heard of it.
+    pub fn block_ended(&mut self, client: &ClientSide, now: u64) {
+        self.now = now;
+        self.query_since = 0;
+        self.thinking_since = 0;
+        self.transaction_since = 0;
+        client.slot.activity.set_transaction_us(0);
+        client.slot.activity.set_thinking_us(0);
+        client.slot.set_state(ClientState::Idle);
+    }
+
     /// The link is over.
     pub fn end(&mut self, client: &ClientSide) {
         self.flush(client);

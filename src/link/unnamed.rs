@@ -13,7 +13,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{End, Link};
+use super::{End, Link, UnnamedSummary};
 use crate::net::buf::LARGE;
 use crate::server::pending::{Named, Request};
 use crate::session::prepared::{SentParse, SqlUse, Statement, Unnamed};
@@ -74,7 +74,7 @@ impl Link<'_> {
     /// HOT. Sends an unnamed Parse as it is.
     pub(super) fn send_unnamed(&mut self, header: Header) {
         self.note_unnamed(header);
-        self.observe_unnamed_parse(header);
+        self.read_unnamed_parse(header);
         self.send_parse(header, None);
     }
 
@@ -150,7 +150,7 @@ impl Link<'_> {
         let now = Unnamed::Kept(Arc::clone(&statement));
         let was = std::mem::replace(&mut self.client.unnamed_statement, now);
         self.observe_shared_parse(header, &statement);
-        self.client.unnamed = Some(statement.what);
+        self.client.unnamed = UnnamedSummary::of(&statement);
         let named = Box::new(Named {
             client_name: None,
             statement: Arc::clone(&statement),
@@ -211,12 +211,14 @@ impl Link<'_> {
                 }
                 self.timing.count(self.client, Count::Binds);
                 self.note_bind(None);
+                self.note_unnamed_portal(&range);
                 self.observe_bind(header, range, None, None);
                 self.send_extended(header, Request::Bind);
             }
             Way::Named(statement) => {
                 self.timing.count(self.client, Count::Binds);
                 self.note_bind(Some(&statement));
+                self.note_unnamed_portal(&range);
                 self.observe_bind(header, range.clone(), None, Some(&statement));
                 let request = if self.arm(header, &statement, None) {
                     Request::HealedBind

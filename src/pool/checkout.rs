@@ -98,6 +98,26 @@ impl Pool {
         }
     }
 
+    /// HOT. An idle server that can be used at once, if there is one; never queues.
+    pub fn checkout_idle(self: &Arc<Self>, lane: usize, now: u64) -> Option<Box<PooledServer>> {
+        loop {
+            let mut state = self.lock();
+            if state.waiting() > 0 {
+                return None;
+            }
+            let server = state.take_idle(lane)?;
+            let check = needs_check(&state, &server, now);
+            drop(state);
+            let Some(server) = usable(server, lane) else {
+                continue;
+            };
+            match check {
+                None => return Some(server),
+                Some(sql) => release::test(server, lane, sql, "server check failed"),
+            }
+        }
+    }
+
     fn queue(
         self: &Arc<Self>,
         mut state: std::sync::MutexGuard<'_, State>,

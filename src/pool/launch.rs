@@ -13,6 +13,8 @@ use crate::config::LoadBalance;
 use crate::error::ClientError;
 use crate::server::{Fresh, OpenError, OwnQueryError, Server, open};
 use crate::session::params::Params;
+use crate::session::state::SessionState;
+use crate::stats::Pins;
 use crate::stats::ServerSlot;
 use crate::stats::clock::now_us;
 use crate::stats::events::Event;
@@ -248,7 +250,12 @@ impl Pool {
         let server = Server {
             stream: fresh.stream,
             slot,
+            start_params: Arc::clone(&tracked),
             params: tracked,
+            session: SessionState::with_startup(shared.settings.empty()),
+            suspect: None,
+            is_listening: false,
+            pins: Pins::NONE,
             statements: Default::default(),
             pending: Default::default(),
             status: Status::Idle,
@@ -275,6 +282,7 @@ impl Pool {
                 }
             }
         }
+        server.start_params = Arc::clone(&server.params);
         self.place_fresh(server, greeting, welcome);
         self.launch_if_wanted();
     }

@@ -71,6 +71,8 @@ pub struct Pool {
     /// What all pools share.
     pub shared: Arc<Shared>,
     clients: AtomicUsize,
+    /// Servers that their clients keep.
+    pinned: AtomicUsize,
     mode: AtomicU8,
     max_prepared: AtomicUsize,
     session_state: AtomicU8,
@@ -101,6 +103,7 @@ impl Pool {
             counters: PoolCounters::with_writers(lanes + 1),
             timeouts: ArcSwap::from_pointee(limits.timeouts),
             clients: AtomicUsize::new(0),
+            pinned: AtomicUsize::new(0),
             mode: AtomicU8::new(mode_number(limits.mode)),
             max_prepared: AtomicUsize::new(limits.max_prepared),
             session_state: AtomicU8::new(session_number(limits.session_state)),
@@ -166,6 +169,17 @@ impl Pool {
             return None;
         }
         self.lock().limits.reset_query.clone()
+    }
+
+    /// One more server is kept by its client; false when `max_pins` are already.
+    pub(crate) fn pin(&self) -> bool {
+        let max = self.lock().limits.max_pins;
+        self.pinned.fetch_add(1, Relaxed) < max
+    }
+
+    /// One less.
+    pub(crate) fn unpin(&self) {
+        self.pinned.fetch_sub(1, Relaxed);
     }
 
     /// A client has logged in to this pool.

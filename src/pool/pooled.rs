@@ -7,6 +7,7 @@ use super::Pool;
 use super::place::Place;
 use crate::insight::tracker::Tracker;
 use crate::server::{CloseReason, Server};
+use crate::stats::ClientSlot;
 use crate::stats::events::Event;
 
 /// A server connection together with its place in the limits.
@@ -16,6 +17,8 @@ pub struct PooledServer {
     /// What is measured on it.
     pub tracker: Tracker,
     reason: CloseReason,
+    /// Its client keeps it, and the pool has counted that.
+    is_pinned: bool,
     /// Given back by its own drop, after this value's.
     place: Place,
 }
@@ -28,6 +31,7 @@ impl PooledServer {
             server,
             tracker,
             reason: CloseReason::Borrowed("server conn crashed?"),
+            is_pinned: false,
             place,
         })
     }
@@ -35,6 +39,28 @@ impl PooledServer {
     /// The pool it belongs to.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.place.pool
+    }
+
+    /// Counts and shows whether the client keeps the server; false when the pool has no room for
+    /// one more of those.
+    pub fn show_pins(&mut self, client: &ClientSlot, now: u64) -> bool {
+        let is_pinned = !self.server.pins.is_empty();
+        let shared = &self.place.pool.shared;
+        let fresh = client.set_pins(self.server.pins, now);
+        for word in fresh.words() {
+            let database = &self.place.pool.database.name;
+            shared.events.count(Event::Pin, database, word);
+        }
+        if is_pinned == self.is_pinned {
+            return true;
+        }
+        self.is_pinned = is_pinned;
+        if is_pinned {
+            self.place.pool.pin()
+        } else {
+            self.place.pool.unpin();
+            true
+        }
     }
 
     /// Closes the connection, with the reason for the log.
@@ -59,6 +85,9 @@ impl DerefMut for PooledServer {
 impl Drop for PooledServer {
     fn drop(&mut self) {
         let pool = &self.place.pool;
+        if self.is_pinned {
+            pool.unpin();
+        }
         let shared = &pool.shared;
         shared.registry.forget_server(self.slot.id);
         let reason: &str = &self.reason;

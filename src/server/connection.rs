@@ -8,7 +8,8 @@ use super::pending::Pending;
 use crate::net::Stream;
 use crate::session::params::{Params, Tracked};
 use crate::session::prepared::{Copied, SentParse, ServerStatements};
-use crate::stats::ServerSlot;
+use crate::session::state::SessionState;
+use crate::stats::{Pins, ServerSlot};
 use crate::wire::backend::{self, Status, tag};
 use crate::wire::frame::{self, Peeked};
 use crate::wire::frontend;
@@ -28,6 +29,16 @@ pub struct Server {
     pub slot: Arc<ServerSlot>,
     /// Tracked parameters as the server last reported them.
     pub params: Arc<Params>,
+    /// What they were when it was ready for its first client: RESET ALL goes back to these.
+    pub start_params: Arc<Params>,
+    /// Settings that PostgreSQL does not report, as it has them.
+    pub session: SessionState,
+    /// Something may have changed its settings in a way nobody knows of; what.
+    pub suspect: Option<&'static str>,
+    /// It listens to channels on behalf of a client that has left it.
+    pub is_listening: bool,
+    /// What it holds for its client, who therefore keeps it.
+    pub pins: Pins,
     /// Named statements it holds.
     pub statements: ServerStatements,
     /// Its unnamed statement; `None` when there is none.
@@ -74,6 +85,7 @@ impl Server {
             && !self.pending.is_uncertain()
             && !self.is_private
             && !self.is_cut
+            && self.pins.is_empty()
     }
 
     /// Moves the socket to the calling lane. False when it cannot be or when something already
@@ -151,6 +163,14 @@ impl Server {
     fn note_command(&mut self, command: &[u8]) {
         if drops_statements(command) {
             self.statements.clear();
+        }
+        if command == b"DISCARD ALL\0" {
+            self.session.discard_all();
+            self.suspect = None;
+            self.is_listening = false;
+        }
+        if command == b"UNLISTEN\0" {
+            self.is_listening = false;
         }
     }
 }

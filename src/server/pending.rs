@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::session::deed::{Deed, Deeds};
 use crate::session::prepared::{Statement, Unnamed};
 use crate::wire::backend::tag;
 
@@ -25,16 +26,20 @@ pub struct Named {
 /// One outstanding request.
 #[derive(Debug)]
 pub enum Request {
-    /// Simple query: ends with ReadyForQuery.
-    Query,
+    /// Simple query: ends with ReadyForQuery. With what it will have done to the session.
+    Query(Option<Box<Deeds>>),
     /// FunctionCall: ends with ReadyForQuery.
     FunctionCall,
     /// Sync: ends with ReadyForQuery.
     Sync,
     /// A Sync of ours: its ReadyForQuery is ours.
     OwnSync,
-    /// Our own SET of tracked parameters: everything up to its ReadyForQuery is ours.
-    Params,
+    /// A Query of our own: everything up to its ReadyForQuery is ours.
+    Own(Own),
+    /// Parse, Bind and Execute of a BEGIN that was answered before: their answers are ours.
+    Begin,
+    /// A Sync of ours behind that: its ReadyForQuery is ours.
+    BeginSync,
     /// Parse that the client sees answered; with the statement when it is shared.
     Parse(Option<Box<Named>>),
     /// Parse of the client's unnamed statement as it is; what that was before.
@@ -57,8 +62,8 @@ pub enum Request {
     HealedBind,
     /// Describe whose error may be healed.
     HealedDescribe,
-    /// Execute.
-    Execute,
+    /// Execute, with what it will have done to the session.
+    Execute(Option<Arc<Deed>>),
     /// Close that the client sees answered by the server.
     Close,
     /// Close that we injected, of a statement that had to make room.
@@ -66,6 +71,17 @@ pub enum Request {
     /// Close of a shared statement: never sent, we answer; the entry, to give the name back when an
     /// earlier error means that PostgreSQL would have skipped it.
     SkippedClose(Option<Box<Named>>),
+}
+
+/// Why we ask a server something ourselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Its settings are made to match the client's.
+    Session,
+    /// A transaction block that has failed, as the client believes; its error is expected.
+    FailedBlock,
+    /// What does it hold for the client?
+    Pins,
 }
 
 /// What to do with a reply.
@@ -134,6 +150,8 @@ pub struct Pending {
     copy_ended_early: bool,
     /// Messages were sent while `skipping` that are not in the queue.
     unqueued: bool,
+    /// Commands of the Query being answered that have completed.
+    completed: u32,
     /// A Sync went into COPY-in: whether it will be answered cannot be known.
     uncertain: bool,
 }
@@ -168,10 +186,12 @@ impl Pending {
     pub fn answering(&self) -> Answering {
         match self.queue.front() {
             None => Answering::Nothing,
-            Some(Request::Query | Request::FunctionCall) => Answering::Query,
-            Some(Request::Execute) => Answering::Execute,
+            Some(Request::Query(_) | Request::FunctionCall) => Answering::Query,
+            Some(Request::Execute(_)) => Answering::Execute,
             Some(Request::Sync) => Answering::Sync,
-            Some(Request::Params | Request::OwnSync) => Answering::Ours,
+            Some(Request::Own(_) | Request::Begin | Request::BeginSync | Request::OwnSync) => {
+                Answering::Ours
+            }
             Some(_) => Answering::Step,
         }
     }
@@ -180,11 +200,15 @@ impl Pending {
     /// FunctionCalls.
     pub fn runs_to_sync(&self) -> (usize, usize) {
         let failing = self.queue.iter();
-        let failing =
-            failing.take_while(|request| !matches!(request, Request::Sync | Request::OwnSync));
+        let failing = failing.take_while(|request| {
+            !matches!(
+                request,
+                Request::Sync | Request::OwnSync | Request::BeginSync
+            )
+        });
         failing.fold((0, 0), |(executes, others), request| match request {
-            Request::Execute => (executes + 1, others),
-            Request::Query | Request::FunctionCall => (executes, others + 1),
+            Request::Execute(_) => (executes + 1, others),
+            Request::Query(_) | Request::FunctionCall => (executes, others + 1),
             _ => (executes, others),
         })
     }
@@ -210,16 +234,36 @@ impl Pending {
         self.skipping
     }
 
-    /// Our SET is being answered.
+    /// The Query of our own that is being answered.
     #[inline]
-    pub fn applying_params(&self) -> bool {
-        matches!(self.queue.front(), Some(Request::Params))
+    pub fn own(&self) -> Option<Own> {
+        match self.queue.front() {
+            Some(Request::Own(own)) => Some(*own),
+            _ => None,
+        }
+    }
+
+    /// The held BEGIN is being answered.
+    pub fn begins(&self) -> bool {
+        matches!(self.queue.front(), Some(Request::Begin))
+    }
+
+    /// The held BEGIN is being answered, and the client has asked for nothing yet.
+    pub fn only_begins(&self) -> bool {
+        self.begins()
+            && self
+                .queue
+                .iter()
+                .any(|request| matches!(request, Request::BeginSync))
     }
 
     /// HOT. A message that ends with ReadyForQuery was sent.
     #[inline]
     pub fn push_final(&mut self, request: Request) {
-        if matches!(request, Request::Sync | Request::OwnSync) {
+        if matches!(
+            request,
+            Request::Sync | Request::OwnSync | Request::BeginSync
+        ) {
             self.unsynced = false;
             self.skipping = false;
             self.unqueued = false;
@@ -256,13 +300,34 @@ impl Pending {
         self.queue.iter().any(|request| {
             matches!(
                 request,
-                Request::Query
+                Request::Query(_)
                     | Request::FunctionCall
                     | Request::Sync
+                    | Request::Own(_)
                     | Request::OwnSync
-                    | Request::Params
+                    | Request::BeginSync
             )
         })
+    }
+
+    /// What the text of the Query sent last amounts to; it has come in pieces.
+    pub fn set_deeds(&mut self, deeds: Deeds) {
+        if let Some(Request::Query(known)) = self.queue.back_mut() {
+            *known = (!deeds.is_empty()).then(|| Box::new(deeds));
+        }
+    }
+
+    /// HOT. What the statement has done that completes now; asked before `on_reply`.
+    #[inline]
+    pub fn deed(&self) -> Option<&Arc<Deed>> {
+        match self.queue.front()? {
+            Request::Query(Some(deeds)) => {
+                let mut found = deeds.iter().filter(|(nth, _)| *nth == self.completed);
+                found.next().map(|(_, deed)| deed)
+            }
+            Request::Execute(deed) => deed.as_ref(),
+            _ => None,
+        }
     }
 
     /// What was sent behind the request that is being answered, in order.
@@ -277,8 +342,13 @@ impl Pending {
             return Reply::Forward;
         };
         let (pops, verdict) = match (kind, head) {
-            (_, Request::Params) => (false, Reply::Swallow),
             (kind, Request::InjectedPrepare(_)) => (kind == tag::COMMAND_COMPLETE, Reply::Swallow),
+            (tag::COMMAND_COMPLETE | tag::EMPTY_QUERY, Request::Query(_)) => {
+                self.completed += 1;
+                (false, Reply::Forward)
+            }
+            (_, Request::Own(_)) => (false, Reply::Swallow),
+            (kind, Request::Begin) => (kind == tag::COMMAND_COMPLETE, Reply::Swallow),
             (tag::PARSE_COMPLETE, Request::Parse(_) | Request::UnnamedParse(_)) => {
                 (true, Reply::Forward)
             }
@@ -295,7 +365,7 @@ impl Pending {
             }
             (
                 tag::COMMAND_COMPLETE | tag::EMPTY_QUERY | tag::PORTAL_SUSPENDED,
-                Request::Execute,
+                Request::Execute(_),
             ) => (true, Reply::Forward),
             (tag::COPY_IN, _) => {
                 self.enter_copy();
@@ -315,25 +385,27 @@ impl Pending {
             return;
         }
         self.copy_in = true;
-        let is_extended = matches!(self.queue.front(), Some(Request::Execute));
+        let is_extended = matches!(self.queue.front(), Some(Request::Execute(_)));
         while matches!(self.queue.get(1), Some(Request::Sync)) {
             self.queue.remove(1);
             self.unsynced |= is_extended;
         }
     }
 
-    /// HOT. ReadyForQuery arrived. `Some(Params)` was ours; `None` when nothing was outstanding.
+    /// HOT. ReadyForQuery arrived: what it answers, `None` when nothing was outstanding.
     #[inline]
     pub fn on_ready(&mut self) -> Option<Request> {
         self.copy_in = false;
+        self.completed = 0;
         self.copy_ended_early = false;
         let answered = match self.queue.front() {
             Some(
-                Request::Query
+                Request::Query(_)
                 | Request::FunctionCall
                 | Request::Sync
+                | Request::Own(_)
                 | Request::OwnSync
-                | Request::Params,
+                | Request::BeginSync,
             ) => self.queue.pop_front(),
             _ => None,
         };
@@ -357,16 +429,20 @@ impl Pending {
                 return undone;
             }
             Some(
-                Request::Query
+                Request::Query(_)
                 | Request::FunctionCall
                 | Request::Sync
+                | Request::Own(_)
                 | Request::OwnSync
-                | Request::Params,
+                | Request::BeginSync,
             ) => return undone,
             Some(_) => self.fail_unnamed(),
         }
         while let Some(request) = self.queue.front() {
-            if matches!(request, Request::Sync | Request::OwnSync) {
+            if matches!(
+                request,
+                Request::Sync | Request::OwnSync | Request::BeginSync
+            ) {
                 undone.reverse();
                 return undone;
             }
@@ -422,7 +498,7 @@ impl Pending {
     /// The client's Sync (or the Query that failed) that comes next is taken for one of ours; false when it was not sent yet.
     pub fn take_sync(&mut self) -> bool {
         match self.queue.front_mut() {
-            Some(request @ (Request::Sync | Request::Query)) => {
+            Some(request @ (Request::Sync | Request::Query(_))) => {
                 *request = Request::OwnSync;
                 true
             }

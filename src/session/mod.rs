@@ -4,6 +4,8 @@
 //! least traffic. Owns tracked parameters (surface 6.3), all other settings, what the end of a
 //! transaction does to them, and named prepared statements (6.4). Touches no socket.
 
+pub mod block;
+pub mod deed;
 pub mod names;
 pub mod params;
 pub mod prepared;

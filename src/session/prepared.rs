@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use dashmap::DashMap;
 use lru::LruCache;
 
+use super::deed::Deed;
 use crate::sql::{self, Rules, Summary, Usage};
 use crate::wire::frontend;
 
@@ -73,6 +74,8 @@ pub struct Statement {
     pub body: Body,
     /// What it does, and its fingerprint.
     pub what: Summary,
+    /// What it will have done to the session that runs it.
+    pub deed: Option<Arc<Deed>>,
     /// It may drop all statements of the session that runs it (DEALLOCATE ALL, DISCARD ALL).
     pub may_drop: bool,
     /// What it was parsed under (`Dictionary::intern`).
@@ -93,6 +96,7 @@ impl Statement {
             server_name: format!("{SERVER_PREFIX}{id}").into_boxed_str(),
             body: Body::Parse(body.into()),
             what: Summary::from(&statement),
+            deed: Deed::of(body, &statement, rules),
             may_drop: frontend::begins_with_drop(text),
             names_others: sql::may_name_prepared(text)
                 && !sql::prepared_names(text, rules).is_empty(),
@@ -238,6 +242,7 @@ impl Dictionary {
                 body_at,
             },
             what,
+            deed: None,
             may_drop: false,
             context,
             names_others: false,

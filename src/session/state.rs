@@ -123,6 +123,11 @@ impl SessionState {
         }
     }
 
+    /// The session has been given these settings by SET; undone with the open transaction.
+    pub fn adopt(&mut self, settings: Arc<Settings>) {
+        self.change(settings);
+    }
+
     /// The transaction has committed (implicit ones too): what it listened to holds from now on.
     pub fn committed(&mut self) -> Vec<ListenChange> {
         let ended = self.transaction.take();

@@ -44,6 +44,9 @@ impl Touches {
     /// good.
     pub const ALL: Self = Self(((1 << 13) - 1) & !Self::LIBRARY.0);
 
+    /// All of them.
+    pub const EVERY: Self = Self((1 << 13) - 1);
+
     /// HOT. Whether the statement leaves nothing behind.
     #[inline]
     pub const fn is_empty(self) -> bool {
@@ -61,6 +64,13 @@ impl Touches {
     #[must_use]
     pub const fn and(self, kinds: Self) -> Self {
         Self(self.0 & kinds.0)
+    }
+
+    /// What is in here and not in `kinds`.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, kinds: Self) -> Self {
+        Self(self.0 & !kinds.0)
     }
 
     /// Both.

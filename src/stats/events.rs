@@ -27,6 +27,8 @@ pub enum Event {
     Pin,
     /// The clients of one process waited for each other; label: what was done about it.
     Nested,
+    /// A server was given its settings anew, since some may have been changed unseen; label: by what.
+    SuspectServer,
 }
 
 /// Labels beyond this many per process fold into `(other)`: names come from strangers.

@@ -46,6 +46,15 @@ pub enum Status {
 }
 
 impl Status {
+    /// The byte on the wire.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Idle => b'I',
+            Self::InTransaction => b'T',
+            Self::Failed => b'E',
+        }
+    }
+
     /// From the byte on the wire.
     pub fn parse(byte: u8) -> Option<Self> {
         match byte {
@@ -74,6 +83,21 @@ pub fn parameter_status_frame(name: &str, value: &str) -> Vec<u8> {
     out.extend_from_slice(value.as_bytes());
     out.push(0);
     out
+}
+
+/// A CommandComplete frame.
+pub fn command_complete(command: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + command.len() + 1);
+    out.push(tag::COMMAND_COMPLETE);
+    out.extend_from_slice(&frame::length_field(command.len() + 1));
+    out.extend_from_slice(command.as_bytes());
+    out.push(0);
+    out
+}
+
+/// ReadyForQuery.
+pub fn ready_for_query(status: Status) -> [u8; 6] {
+    [tag::READY_FOR_QUERY, 0, 0, 0, 5, status.byte()]
 }
 
 /// The fields of an ErrorResponse or NoticeResponse that we look at.

@@ -26,7 +26,8 @@ pub const FLUSH: [u8; 5] = [tag::FLUSH, 0, 0, 0, 4];
 /// A whole Sync.
 pub const SYNC: [u8; 5] = [tag::SYNC, 0, 0, 0, 4];
 
-/// Appends Parse, Bind and Execute of a statement without parameters, all unnamed.
+/// Appends Parse, Bind and Execute of a statement without parameters, all of it unnamed, and no
+/// Sync.
 pub fn parse_bind_execute(out: &mut Vec<u8>, sql: &[u8]) {
     out.push(tag::PARSE);
     out.extend_from_slice(&frame::length_field(sql.len() + 4));

@@ -38,6 +38,7 @@ fn a_restart_of_postgresql_costs_running_transactions_only() {
     let (mut busy, mut idle) = (bouncer.client(), bouncer.client());
     idle.one("select 1");
     busy.ok("begin");
+    busy.one("select 1");
     pg.stop(libc::SIGINT);
     let end = busy.end();
     let texts: Vec<&str> = end.errors.iter().map(|error| error.text()).collect();
@@ -96,7 +97,7 @@ fn a_crash_of_the_whole_server_is_survived() {
     let mut clients: Vec<_> = (0..3).map(|_| bouncer.client()).collect();
     clients
         .iter_mut()
-        .for_each(|client| drop(client.ok("begin")));
+        .for_each(|client| drop((client.ok("begin"), client.one("select 1"))));
     pg.stop(libc::SIGQUIT);
     for client in &mut clients {
         assert!(!client.end().errors.is_empty());
@@ -173,6 +174,7 @@ fn connections_cut_in_the_middle_are_replaced() {
     let (mut busy, mut idle) = (bouncer.client(), bouncer.client());
     idle.one("select 1");
     busy.ok("begin");
+    busy.one("select 1");
     proxy.cut();
     let texts: Vec<String> = busy
         .end()

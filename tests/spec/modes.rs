@@ -83,6 +83,7 @@ fn server_reset_query_always_cleans_in_transaction_mode_too() {
     let bouncer = Bouncer::new(Pg::shared())
         .pool_size(1)
         .set("server_reset_query_always", 1)
+        .own("session_state", "pgbouncer")
         .start();
     let mut client = bouncer.client();
     client.ok("set work_mem to '77MB'");

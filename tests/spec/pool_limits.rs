@@ -97,17 +97,18 @@ fn waiting_clients_are_served_in_the_order_they_came() {
         .own("lanes", 1)
         .start();
     let mut holder = bouncer.client();
-    holder.ok("create temp sequence turn");
+    holder.ok("create sequence served_turn");
     hold(&mut holder);
     let mut waiting: Vec<RawClient> = (0..10).map(|_| bouncer.client()).collect();
     for client in &mut waiting {
-        client.put(&query("select nextval('turn')"));
+        client.put(&query("select nextval('served_turn')"));
         std::thread::sleep(Duration::from_millis(20));
     }
     holder.ok("commit");
     for (n, client) in waiting.iter_mut().enumerate() {
         assert_eq!(client.until_ready().one(), (n + 1).to_string());
     }
+    holder.ok("drop sequence served_turn");
 }
 
 #[test]
@@ -156,7 +157,8 @@ fn the_reserve_opens_when_the_first_waiter_has_waited_long_enough() {
         .start();
     let _inside = holders(&bouncer, &database, 1);
     let mut second = bouncer.client_of(&database);
-    queued(&mut second, "begin");
+    second.ok("begin");
+    queued(&mut second, "select 1");
     assert_eq!(second.until_ready().status, b'T');
     assert_soon!(
         bouncer.logged("taking connection from reserve_pool") == 1,

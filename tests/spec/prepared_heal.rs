@@ -291,6 +291,7 @@ fn nothing_is_healed_inside_a_block() {
         client.exchange(&extended(sql, &[]));
     }
     client.ok("begin");
+    client.one("select 1");
     change(&mut direct, 0);
     let reply = client.exchange(&extended(sql, &[]));
     assert_eq!((reply.error().text(), reply.status), (STALE, b'E'));

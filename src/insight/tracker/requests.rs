@@ -351,6 +351,12 @@ impl Tracker {
         self.transaction.thought(us);
     }
 
+    /// HOT. A BEGIN that was counted before goes to the server now.
+    #[inline]
+    pub fn block_begins(&mut self) {
+        self.transaction.completed(b"BEGIN");
+    }
+
     /// HOT. A transaction begins on a server that the client keeps (session mode).
     #[inline]
     pub fn transaction_begins(&mut self, now: u64) {

@@ -14,8 +14,8 @@ fn named() -> Box<Named> {
 #[test]
 fn a_server_is_free_only_when_every_request_is_answered() {
     let mut pending = Pending::default();
-    pending.push_final(Request::Query);
-    pending.push_final(Request::Query);
+    pending.push_final(Request::Query(None));
+    pending.push_final(Request::Query(None));
     assert!(!pending.is_done());
     pending.on_ready();
     assert!(!pending.is_done());
@@ -54,8 +54,8 @@ fn messages_sent_between_an_error_and_its_sync_are_not_waited_for() {
     pending.push_extended(Request::Bind);
     pending.on_error();
     assert!(pending.is_skipping());
-    pending.push_extended(Request::Execute);
-    pending.push_final(Request::Query);
+    pending.push_extended(Request::Execute(None));
+    pending.push_final(Request::Query(None));
     pending.push_final(Request::Sync);
     pending.on_ready();
     assert!(pending.is_done());
@@ -64,7 +64,7 @@ fn messages_sent_between_an_error_and_its_sync_are_not_waited_for() {
 #[test]
 fn a_skipped_parse_is_answered_in_its_turn() {
     let mut pending = Pending::default();
-    pending.push_extended(Request::Execute);
+    pending.push_extended(Request::Execute(None));
     pending.push_extended(Request::SkippedParse(named()));
     assert_eq!(pending.take_synthetic(), None);
     pending.on_reply(tag::COMMAND_COMPLETE);
@@ -74,7 +74,7 @@ fn a_skipped_parse_is_answered_in_its_turn() {
 #[test]
 fn a_sync_pipelined_into_copy_in_is_never_answered() {
     let mut pending = Pending::default();
-    pending.push_extended(Request::Execute);
+    pending.push_extended(Request::Execute(None));
     pending.push_final(Request::Sync);
     pending.on_reply(tag::COPY_IN);
     pending.copy_ended();
@@ -87,7 +87,7 @@ fn a_sync_pipelined_into_copy_in_is_never_answered() {
 #[test]
 fn a_sync_behind_a_copy_that_was_sent_whole_is_answered() {
     let mut pending = Pending::default();
-    pending.push_extended(Request::Execute);
+    pending.push_extended(Request::Execute(None));
     pending.copy_ended();
     pending.push_final(Request::Sync);
     pending.on_reply(tag::COPY_IN);
@@ -100,7 +100,7 @@ fn a_sync_behind_a_copy_that_was_sent_whole_is_answered() {
 #[test]
 fn a_copy_that_fails_before_it_reads_has_its_sync_answered() {
     let mut pending = Pending::default();
-    pending.push_extended(Request::Execute);
+    pending.push_extended(Request::Execute(None));
     pending.push_final(Request::Sync);
     pending.on_reply(tag::COPY_IN);
     pending.on_error();
@@ -122,7 +122,7 @@ fn what_an_error_takes_back_comes_last_step_first() {
 #[test]
 fn a_sync_in_the_middle_of_copy_in_makes_the_server_uncertain() {
     let mut pending = Pending::default();
-    pending.push_final(Request::Query);
+    pending.push_final(Request::Query(None));
     pending.on_reply(tag::COPY_IN);
     pending.push_final(Request::Sync);
     assert!(pending.is_uncertain());
@@ -131,10 +131,13 @@ fn a_sync_in_the_middle_of_copy_in_makes_the_server_uncertain() {
 #[test]
 fn our_own_set_is_swallowed_whole() {
     let mut pending = Pending::default();
-    pending.push_final(Request::Params);
-    pending.push_final(Request::Query);
-    assert!(pending.applying_params());
+    pending.push_final(Request::Own(Own::Session));
+    pending.push_final(Request::Query(None));
+    assert_eq!(pending.own(), Some(Own::Session));
     assert_eq!(pending.on_reply(tag::COMMAND_COMPLETE), Reply::Swallow);
-    assert!(matches!(pending.on_ready(), Some(Request::Params)));
+    assert!(matches!(
+        pending.on_ready(),
+        Some(Request::Own(Own::Session))
+    ));
     assert_eq!(pending.on_reply(tag::COMMAND_COMPLETE), Reply::Forward);
 }

@@ -1,0 +1,152 @@
+//! Statements that need no server: what a client may be told from its own state.
+//!
+//! Owns: the answers to DISCARD, RESET ALL, DEALLOCATE ALL and UNLISTEN of a client that has no
+//! server, and to a BEGIN that is held until there is work, with its COMMIT or ROLLBACK. Never:
+//! answers where a server might say something else. Simple protocol only; what comes as Parse goes
+//! to a server.
+
+use super::serve::Client;
+use crate::config::{PoolMode, SessionMode};
+use crate::link::ClientSide;
+use crate::session::block::Block;
+use crate::session::state::ListenChange;
+use crate::sql::{self, Control, Effect};
+use crate::stats::clock::now_us;
+use crate::stats::{ClientState, Count};
+use crate::wire::backend::Status;
+use crate::wire::frame::{HEADER, Header};
+use crate::wire::frontend::tag;
+
+/// Longest Query that is looked at, in bytes: what we answer is short.
+const LONGEST: usize = 512;
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It needs a server.
+    NeedsServer,
+    /// More of it must arrive.
+    Short,
+    /// It is answered.
+    Given,
+}
+
+impl Client {
+    /// HOT. Answers a message of a client without server where that is right.
+    #[inline]
+    pub(super) fn answer(&mut self, header: Header) -> Answer {
+        if header.tag != tag::QUERY || header.total > LONGEST || !self.answers {
+            return Answer::NeedsServer;
+        }
+        let unparsed = self.side.inbound.unparsed();
+        let Some(text) = unparsed.get(HEADER..header.total) else {
+            return Answer::Short;
+        };
+        match sql::control(text) {
+            Some(control) => self.answer_control(header, control),
+            None => Answer::NeedsServer,
+        }
+    }
+
+    fn answer_control(&mut self, header: Header, control: Control) -> Answer {
+        let Some((command, status)) = self.verdict(control) else {
+            return Answer::NeedsServer;
+        };
+        let now = now_us();
+        if status == Status::InTransaction {
+            self.hold_begin(header, now);
+        } else {
+            self.end_block(now);
+        }
+        let counters = self.side.pool.counters.lane(self.side.lane);
+        counters.add(Count::Received, header.total as u64);
+        let verdict = (command, status);
+        self.side
+            .answer(header, verdict, now, |side| forget(side, control));
+        self.arm(now);
+        Answer::Given
+    }
+
+    /// No block is open from here on.
+    fn end_block(&mut self, now: u64) {
+        self.side.block = Block::None;
+        let slot = &self.side.slot;
+        slot.set_request_us(now);
+        slot.set_state(ClientState::Idle);
+        slot.activity.set_transaction_us(0);
+        slot.activity.set_thinking_us(0);
+    }
+
+    /// Command tag and transaction status that PostgreSQL would answer; `None`: ask it.
+    fn verdict(&self, control: Control) -> Option<(&'static str, Status)> {
+        let idle = |command| Some((command, Status::Idle));
+        match (&self.side.block, control) {
+            (Block::None, Control::Begin) if self.side.pool.hold_begin_us() > 0 => {
+                Some((self.begin_tag(), Status::InTransaction))
+            }
+            (Block::None, Control::DiscardAll) => idle("DISCARD ALL"),
+            (Block::None, Control::DiscardTemp) => idle("DISCARD TEMP"),
+            (Block::None, Control::DiscardPlans) => idle("DISCARD PLANS"),
+            (Block::None, Control::DiscardSequences) => idle("DISCARD SEQUENCES"),
+            (Block::None, Control::ResetAll) => idle("RESET"),
+            (Block::None, Control::DeallocateAll) => idle("DEALLOCATE ALL"),
+            (Block::None, Control::UnlistenAll) => idle("UNLISTEN"),
+            (Block::Held(_), Control::Commit) => idle("COMMIT"),
+            (Block::Held(_) | Block::Failed, Control::Rollback)
+            | (Block::Failed, Control::Commit) => idle("ROLLBACK"),
+            _ => None,
+        }
+    }
+
+    /// START TRANSACTION has a tag of its own.
+    fn begin_tag(&self) -> &'static str {
+        let text = self.side.inbound.unparsed().get(HEADER..);
+        let statement = sql::single(text.unwrap_or_default(), self.side.params.rules());
+        let word = text.and_then(|text| text.get(statement.span.start));
+        match word {
+            Some(b's' | b'S') => "START TRANSACTION",
+            _ => "BEGIN",
+        }
+    }
+
+    fn hold_begin(&mut self, header: Header, now: u64) {
+        let text = &self.side.inbound.unparsed()[HEADER..header.total];
+        self.side.block = Block::Held(text.strip_suffix(b"\0").unwrap_or(text).into());
+        let slot = &self.side.slot;
+        slot.set_request_us(now);
+        slot.set_state(ClientState::IdleInTransaction);
+        slot.activity.set_transaction_us(now);
+        slot.activity.set_thinking_us(now);
+    }
+
+    /// Takes over what the pool's settings say about answers of ours.
+    pub(super) fn resolve_answers(&mut self) {
+        let pool = &self.side.pool;
+        self.answers =
+            pool.mode() == PoolMode::Transaction && pool.session_state() != SessionMode::Pgbouncer;
+    }
+}
+
+/// What the statement takes away from the client's session.
+fn forget(side: &mut ClientSide, control: Control) {
+    match control {
+        Control::DiscardAll => {
+            side.forget_statements();
+            side.session.discard_all();
+            side.listens = vec![ListenChange::UnlistenAll];
+        }
+        Control::ResetAll => {
+            let shared = &side.pool.shared;
+            let (store, tracked) = (&shared.settings, &shared.tracked);
+            side.session.apply(&Effect::ResetAll, store, tracked);
+            side.session.committed();
+        }
+        Control::DeallocateAll => side.forget_statements(),
+        Control::UnlistenAll => side.listens = vec![ListenChange::UnlistenAll],
+        _ => {}
+    }
+    if matches!(control, Control::DiscardAll | Control::ResetAll) {
+        side.restore_params(u64::MAX);
+        side.note_application();
+    }
+}

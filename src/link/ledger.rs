@@ -1,0 +1,387 @@
+//! What the client's statements did to its session, as PostgreSQL answers them.
+//!
+//! Owns: the way from a statement that is sent, over its CommandComplete and the end of its
+//! transaction, to the session state of client and server; and the question to a server what it
+//! holds for its client. Client and server go through the same changes: what they differ in (a RESET
+//! goes back to other values) is set right before the client's next statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{End, Link};
+use crate::error::ClientError;
+use crate::server::pending::Own;
+use crate::session::deed::Deed;
+use crate::session::settings::Settings;
+use crate::sql::{Effect, Summary, Touches};
+use crate::stats::Pins;
+use crate::stats::clock::now_us;
+use crate::wire::backend::{self, Status};
+use crate::wire::frame::{HEADER, Header};
+
+/// What keeps a server with its client.
+pub(super) const PINNING: Touches = Touches::LOCKS
+    .or(Touches::TEMPORARY)
+    .or(Touches::CURSORS)
+    .or(Touches::LIBRARY);
+
+/// What `PINS_QUERY` tells.
+const ASKED: Pins = Pins::ADVISORY_LOCK.or(Pins::TEMPORARY).or(Pins::CURSOR);
+
+/// Code whose text does not say what it does.
+const OPAQUE: Touches = Touches::CODE.or(Touches::FUNCTION);
+
+/// Asks a server what it holds for its session: 1 advisory locks, 2 temporary objects, 4 cursors.
+const PINS_QUERY: &[u8] = b"SELECT (EXISTS (SELECT FROM pg_catalog.pg_locks \
+    WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()))::int4 \
+    + 2 * (EXISTS (SELECT FROM pg_catalog.pg_class \
+    WHERE relnamespace = pg_catalog.pg_my_temp_schema()))::int4 \
+    + 4 * (EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4";
+
+/// Portals whose statements touch the session.
+#[derive(Debug, Default)]
+pub(super) struct Portals {
+    unnamed: Option<Bound>,
+    named: HashMap<Box<[u8]>, Bound>,
+}
+
+/// A portal's statement.
+#[derive(Clone, Debug)]
+struct Bound {
+    touches: Touches,
+    deed: Option<Arc<Deed>>,
+}
+
+/// What has happened in the running transaction.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// What its statements may leave behind.
+    pub touched: Touches,
+    portals: Option<Box<Portals>>,
+    /// Something failed since the last command that ended a transaction.
+    has_failed: bool,
+    /// A statement has changed settings by a value that its text does not say.
+    unknown: Option<&'static str>,
+    /// The answer to `PINS_QUERY`, while it arrives.
+    answer: Option<u8>,
+    /// PostgreSQL's words when it refused the client's settings.
+    pub refusal: Option<Box<(String, String)>>,
+}
+
+impl Link<'_> {
+    /// HOT. A Bind is about to be sent. `name`: where the statement's name stands; behind it the
+    /// portal's.
+    #[inline]
+    pub(super) fn note_portal(
+        &mut self,
+        name: &std::ops::Range<usize>,
+        what: Option<Summary>,
+        deed: Option<Arc<Deed>>,
+    ) {
+        if !self.watch.is_on() {
+            return;
+        }
+        // A name that is not ours may stand for anything.
+        let mut touches = what.map_or(Touches::CODE, |what| what.touches);
+        touches = self.watch.of_interest(touches);
+        if !self.server.pins.is_empty() {
+            touches |= what.map_or(Touches::NONE, |what| may_unpin(what.class));
+        }
+        if touches.is_empty() && self.ledger.portals.is_none() {
+            return;
+        }
+        let end = name.start.saturating_sub(1);
+        let portal = self.client.inbound.unparsed().get(HEADER..end);
+        let portal = portal.unwrap_or_default();
+        let portals = self.ledger.portals.get_or_insert_default();
+        let bound = (!touches.is_empty()).then_some(Bound { touches, deed });
+        if portal.is_empty() {
+            portals.unnamed = bound;
+        } else if let Some(bound) = bound {
+            portals.named.insert(portal.into(), bound);
+        } else {
+            portals.named.remove(portal);
+        }
+    }
+
+    /// HOT. A Bind of the unnamed statement is about to be sent.
+    #[inline]
+    pub(super) fn note_unnamed_portal(&mut self, name: &std::ops::Range<usize>) {
+        let unnamed = &self.client.unnamed;
+        let (what, deed) = (unnamed.what, unnamed.deed.clone());
+        self.note_portal(name, what, deed);
+    }
+
+    /// HOT. An Execute is about to be sent, whole: what it will have done.
+    #[inline]
+    pub(super) fn executed_deed(&mut self, header: Header) -> Option<Arc<Deed>> {
+        let portals = self.ledger.portals.as_deref()?;
+        let unparsed = self.client.inbound.unparsed();
+        let seen = &unparsed[HEADER..unparsed.len().min(header.total)];
+        let portal = seen.split(|byte| *byte == 0).next().unwrap_or_default();
+        let bound = if portal.is_empty() {
+            portals.unnamed.as_ref()
+        } else {
+            portals.named.get(portal)
+        }?;
+        self.ledger.touched |= bound.touches;
+        bound.deed.clone()
+    }
+
+    /// The body of a statement that SQL prepared is executed: which values it sets is not looked at.
+    pub(super) fn note_executed(&mut self, touches: Touches) {
+        let mut touches = self.watch.of_interest(touches);
+        if touches.has(Touches::SETTINGS) {
+            touches |= Touches::CODE;
+        }
+        self.ledger.touched |= touches;
+    }
+
+    /// HOT. A command has completed; told before the queue of requests.
+    #[inline]
+    pub(super) fn settle_command(&mut self, header: Header) {
+        if !self.watch.is_on() {
+            return;
+        }
+        match self.server.pending.deed().cloned() {
+            Some(deed) => deed.effects.iter().for_each(|effect| self.settle(effect)),
+            None if self.is_changing() => {
+                match &self.client.outbound.unparsed()[HEADER..header.total] {
+                    b"COMMIT\0" | b"PREPARE TRANSACTION\0" => self.committed(),
+                    b"ROLLBACK\0" => self.rolled_back(),
+                    _ => {}
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// PostgreSQL does not take what we ask of it ourselves.
+    pub(super) fn note_refusal(&mut self, header: Header, own: Own) {
+        let whole = &self.client.outbound.unparsed()[..header.total];
+        let fields = backend::error_fields(whole);
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if own == Own::Session {
+            let refusal = (text(fields.sqlstate), text(fields.message));
+            self.ledger.refusal = Some(Box::new(refusal));
+        }
+    }
+
+    /// The client cannot have the settings that it asked for.
+    pub(super) fn refusal_error(&self, (sqlstate, text): &(String, String)) -> ClientError {
+        // COMPAT: PgBouncer's words, where it knows the setting.
+        if self.client.session.settings().is_empty() {
+            ClientError::invalid_server_parameter()
+        } else {
+            ClientError::from_server(sqlstate, text)
+        }
+    }
+
+    /// HOT. Whether the end of the transaction decides about settings or channels.
+    #[inline]
+    fn is_changing(&self) -> bool {
+        self.client.session.is_in_transaction() || self.server.session.is_in_transaction()
+    }
+
+    fn settle(&mut self, effect: &Effect) {
+        if let Effect::Unknown(reason) = effect {
+            self.ledger.unknown = Some(reason);
+            return;
+        }
+        let shared = &self.client.pool.shared;
+        let (store, tracked) = (&shared.settings, &*shared.tracked);
+        self.client.session.apply(effect, store, tracked);
+        self.server.session.apply(effect, store, tracked);
+    }
+
+    fn committed(&mut self) {
+        self.ledger.has_failed = false;
+        let changes = self.client.session.committed();
+        self.client.listens.extend(changes);
+        self.server.is_listening |= !self.server.session.committed().is_empty();
+    }
+
+    fn rolled_back(&mut self) {
+        self.ledger.has_failed = false;
+        self.client.session.rolled_back();
+        self.server.session.rolled_back();
+    }
+
+    /// An error of the client's own.
+    #[inline]
+    pub(super) fn settle_error(&mut self) {
+        self.ledger.has_failed = true;
+    }
+
+    /// HOT. ReadyForQuery of the client's own, told when its frame has been passed on.
+    #[inline]
+    pub(super) fn settle_ready(&mut self, status: Status) -> Result<(), End> {
+        if !self.watch.is_on() {
+            return Ok(());
+        }
+        if status == Status::Idle {
+            if self.is_changing() {
+                if self.ledger.has_failed {
+                    self.rolled_back();
+                } else {
+                    self.committed();
+                }
+            }
+            self.ledger.has_failed = false;
+            self.ledger.portals = None;
+            if !self.ledger.touched.is_empty() || self.ledger.unknown.is_some() {
+                self.settle_transaction();
+            }
+        } else if status == Status::InTransaction {
+            self.rematch();
+        }
+        if self.client.session.settings().is_over_limit() {
+            return Err(End::Fatal(ClientError::too_many_settings()));
+        }
+        Ok(())
+    }
+
+    /// The transaction is over: what it may have left on the server.
+    fn settle_transaction(&mut self) {
+        let touched = std::mem::take(&mut self.ledger.touched);
+        let opaque = touched.and(OPAQUE);
+        let unknown = self.ledger.unknown.take();
+        if let Some(reason) = unknown.or_else(|| reason_of(opaque)) {
+            self.server.suspect = Some(reason);
+        }
+        if touched.has(PINNING) {
+            self.ask_pins(touched);
+        }
+    }
+
+    /// Asks the server what it holds. Until it has answered it is taken to hold all that it may.
+    fn ask_pins(&mut self, touched: Touches) {
+        self.server.pins = self.server.pins.or(pins_of(touched));
+        if self.in_frame == 0 {
+            self.ledger.answer = None;
+            self.send_own(PINS_QUERY, Own::Pins);
+        } else {
+            // The client is in the middle of its next request: asked behind that.
+            self.ledger.touched |= touched.and(PINNING);
+        }
+    }
+
+    /// A Query of our own has been answered.
+    pub(super) fn own_answered(&mut self, own: Own) -> Result<(), End> {
+        match own {
+            Own::Session => self.params_applied(),
+            Own::Pins => self.pins_known(),
+            Own::FailedBlock => Ok(()),
+        }
+    }
+
+    /// A row of the answer to `PINS_QUERY`: one column of one digit.
+    pub(super) fn pins_row(&mut self, header: Header) {
+        let whole = self.client.outbound.unparsed().get(..header.total);
+        let digit = whole.and_then(|whole| whole.last()).copied();
+        self.ledger.answer = digit.and_then(|digit| digit.checked_sub(b'0'));
+    }
+
+    /// The answer to `PINS_QUERY` is complete.
+    pub(super) fn pins_known(&mut self) -> Result<(), End> {
+        // Without an answer everything stays as it was taken to be.
+        if let Some(answer) = self.ledger.answer.take() {
+            let mut pins = self.server.pins.without(ASKED);
+            for (bit, reason) in [
+                (1, Pins::ADVISORY_LOCK),
+                (2, Pins::TEMPORARY),
+                (4, Pins::CURSOR),
+            ] {
+                if answer & bit != 0 {
+                    pins = pins.or(reason);
+                }
+            }
+            self.server.pins = pins;
+        }
+        let has_room = self.server.show_pins(&self.client.slot, now_us());
+        if !has_room {
+            return Err(End::Fatal(ClientError::too_many_pins()));
+        }
+        Ok(())
+    }
+
+    /// Inside a transaction a RESET has put back the server's value where the client's own start
+    /// value belongs: set right at once, in the same transaction.
+    fn rematch(&mut self) {
+        let is_same = Arc::ptr_eq(
+            self.client.session.settings(),
+            self.server.session.settings(),
+        ) && Arc::ptr_eq(&self.client.params, &self.server.params);
+        if is_same || self.in_frame > 0 || !self.server.pending.is_empty() {
+            return;
+        }
+        if let Some(sql) = self.session_difference() {
+            self.send_own(sql.as_bytes(), Own::Session);
+        }
+    }
+
+    /// SQL that makes the server's session the client's; `None` when it is already.
+    pub(super) fn session_difference(&mut self) -> Option<String> {
+        let shared = Arc::clone(&self.client.pool.shared);
+        let wants = Arc::clone(self.client.session.settings());
+        let params = shared
+            .tracked
+            .difference(&self.client.params, &self.server.params);
+        let settings = if Arc::ptr_eq(&wants, self.server.session.settings()) {
+            None
+        } else {
+            Settings::difference(&wants, self.server.session.settings())
+        };
+        self.server.session.adopt(wants);
+        match (settings, params) {
+            (None, None) => None,
+            (settings, params) => Some(params.unwrap_or_default() + &settings.unwrap_or_default()),
+        }
+    }
+
+    /// SQL that makes a server the client's whose settings are not known.
+    pub(super) fn session_from_scratch(&mut self) -> String {
+        let shared = Arc::clone(&self.client.pool.shared);
+        let wants = Arc::clone(self.client.session.settings());
+        let params = shared
+            .tracked
+            .difference(&self.client.params, &self.server.start_params);
+        let mut sql = String::from("RESET SESSION AUTHORIZATION;RESET ALL;");
+        sql.push_str(&params.unwrap_or_default());
+        sql.push_str(&Settings::whole(&wants));
+        self.server.session.adopt(wants);
+        self.server.session.committed();
+        sql
+    }
+}
+
+/// What a server may be kept for after statements of these kinds.
+fn pins_of(touched: Touches) -> Pins {
+    let kinds = [
+        (Touches::LOCKS, Pins::ADVISORY_LOCK),
+        (Touches::TEMPORARY, Pins::TEMPORARY),
+        (Touches::CURSORS, Pins::CURSOR),
+        (Touches::LIBRARY, Pins::LIBRARY),
+    ];
+    let pins = kinds.into_iter().filter(|(kind, _)| touched.has(*kind));
+    pins.fold(Pins::NONE, |pins, (_, reason)| pins.or(reason))
+}
+
+/// What a statement of this class may undo of a pin.
+pub(super) fn may_unpin(class: crate::sql::Class) -> Touches {
+    use crate::sql::Class;
+    match class {
+        Class::Ddl | Class::Control | Class::Other => Touches::TEMPORARY,
+        _ => Touches::NONE,
+    }
+}
+
+fn reason_of(opaque: Touches) -> Option<&'static str> {
+    if opaque.has(Touches::CODE) {
+        Some("code")
+    } else if opaque.has(Touches::FUNCTION) {
+        Some("function")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,292 @@
+//! The client's session on whichever server it gets.
+//!
+//! Owns: what goes in front of the client's first message (settings that differ, a BEGIN that was
+//! held), and what the client is told when its settings go back to where it started. May touch the
+//! client's virtual state and the server's record of its own. Never: waits.
+
+use std::sync::Arc;
+
+use super::{ClientSide, End, Link};
+use crate::net::buf::Buf;
+use crate::server::pending::{Own, Request};
+use crate::session::block::Block;
+use crate::sql::{self, Control};
+use crate::stats::clock::now_us;
+use crate::stats::events::Event;
+use crate::wire::backend::{self, Status};
+use crate::wire::frame::{self, HEADER, Header, Peeked};
+use crate::wire::frontend::{self, tag};
+
+/// Begins a block and makes it fail, for a client that has been told so.
+const FAILED_BLOCK: &[u8] = b"BEGIN;ROLLBACK TO SAVEPOINT pgweir_begin_was_refused";
+
+/// Longest Query, in bytes, that may be nothing but a COMMIT or ROLLBACK.
+const LONGEST_END: usize = 128;
+
+/// A BEGIN that was answered, and is held or on its way to a server.
+#[derive(Debug)]
+pub(super) struct Held {
+    begin: Box<[u8]>,
+    is_sent: bool,
+    /// When it is sent even without a statement, µs.
+    until_us: u64,
+    /// The client's bytes behind it, while all of it can be sent again: nothing was answered.
+    again: Option<Box<[u8]>>,
+    /// The server refused the BEGIN: the client is told that its block has failed.
+    is_refused: bool,
+    /// A Sync of ours is due as soon as the client's frame is complete.
+    owes_sync: bool,
+}
+
+impl Link<'_> {
+    /// HOT. Puts what is due in front of the client's first message.
+    #[inline]
+    pub(super) fn match_session(&mut self) {
+        self.match_settings();
+        if !self.client.block.is_none() {
+            self.take_block();
+        }
+    }
+
+    /// The client is in a block that no server knows of.
+    fn take_block(&mut self) {
+        match std::mem::take(&mut self.client.block) {
+            Block::None => {}
+            Block::Failed => self.send_own(FAILED_BLOCK, Own::FailedBlock),
+            Block::Held(begin) => {
+                let now = now_us();
+                let until_us = now.saturating_add(self.client.pool.hold_begin_us());
+                self.held = Some(Box::new(Held {
+                    begin,
+                    is_sent: false,
+                    until_us,
+                    again: None,
+                    is_refused: false,
+                    owes_sync: false,
+                }));
+                if self.client.inbound.unparsed().is_empty() {
+                    self.timing.block_opened(self.client, now);
+                    let deadline = self.client.slot.deadline_us();
+                    self.client.slot.set_deadline_us(deadline.min(until_us));
+                }
+            }
+        }
+    }
+
+    /// HOT. Whether a BEGIN is held and its server knows nothing of it.
+    #[inline]
+    pub(super) fn holds_begin(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.is_sent)
+    }
+
+    /// The first message of the client behind a held BEGIN. True when it ends the block: nothing was
+    /// done, so no server hears of either.
+    pub(super) fn leave_or_begin(&mut self, header: Header) -> Option<bool> {
+        let unparsed = self.client.inbound.unparsed();
+        if header.tag == tag::QUERY && header.total <= LONGEST_END {
+            let text = unparsed.get(HEADER..header.total)?;
+            let command = match sql::control(text) {
+                Some(Control::Commit) => Some("COMMIT"),
+                Some(Control::Rollback) => Some("ROLLBACK"),
+                _ => None,
+            };
+            if let Some(command) = command {
+                self.end_without_work(header, command);
+                return Some(true);
+            }
+        }
+        self.send_begin(header.tag == tag::QUERY);
+        Some(false)
+    }
+
+    fn end_without_work(&mut self, header: Header, command: &str) {
+        self.held = None;
+        let now = now_us();
+        let verdict = (command, Status::Idle);
+        self.client.answer(header, verdict, now, |_| {});
+        self.timing.block_ended(self.client, now);
+    }
+
+    /// Sends a BEGIN that was held long enough; true when there was one.
+    pub(super) fn begin_when_due(&mut self) -> bool {
+        let is_due = self.holds_begin()
+            && self.in_frame == 0
+            && self
+                .held
+                .as_ref()
+                .is_some_and(|held| held.until_us <= now_us());
+        if is_due {
+            self.send_begin(false);
+            self.client.inbound.insert_parsed(&frontend::SYNC);
+            self.server.pending.push_final(Request::BeginSync);
+        }
+        is_due
+    }
+
+    /// Whether exactly one Query is at hand.
+    fn is_one_query(&self) -> bool {
+        let unparsed = self.client.inbound.unparsed();
+        match frame::peek(unparsed, self.client.max_packet) {
+            Peeked::Header(header) => header.tag == tag::QUERY && header.total == unparsed.len(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn send_own(&mut self, sql: &[u8], own: Own) {
+        self.server.unnamed = None;
+        let mut query = Vec::with_capacity(sql.len() + HEADER + 1);
+        frontend::query(&mut query, sql);
+        self.client.inbound.insert_parsed(&query);
+        self.server.pending.push_final(Request::Own(own));
+    }
+
+    /// The BEGIN goes as Parse, Bind and Execute without a Sync: whatever hits it (a cancel, an
+    /// error) makes PostgreSQL skip the statement behind it too. With two Queries the statement
+    /// would run and commit alone.
+    fn send_begin(&mut self, is_query_next: bool) {
+        let can_repeat = !self.server.is_fresh && self.is_one_query();
+        let Some(held) = &mut self.held else { return };
+        held.is_sent = true;
+        held.again = can_repeat.then(|| self.client.inbound.unparsed().into());
+        self.server.unnamed = None;
+        let mut out = Vec::with_capacity(held.begin.len() + 40);
+        frontend::parse_bind_execute(&mut out, &held.begin);
+        self.server.tracker.block_begins();
+        self.server.pending.push_extended(Request::Begin);
+        if !is_query_next {
+            // A Query ends the unnamed statement; for all else ours must not be there any more.
+            frontend::close_statement(&mut out, b"");
+            let forget = Request::InjectedForget;
+            self.server.pending.push_extended(forget);
+        }
+        self.client.inbound.insert_parsed(&out);
+    }
+
+    /// HOT. Puts what makes the server's session the client's in front of its first message.
+    fn match_settings(&mut self) {
+        if let Some(reason) = self.server.suspect.take() {
+            let events = &self.client.pool.shared.events;
+            events.count(
+                Event::SuspectServer,
+                &self.client.pool.database.name,
+                reason,
+            );
+            let sql = self.session_from_scratch();
+            return self.send_own(sql.as_bytes(), Own::Session);
+        }
+        let is_same = Arc::ptr_eq(&self.client.params, &self.server.params)
+            && Arc::ptr_eq(
+                self.client.session.settings(),
+                self.server.session.settings(),
+            );
+        if is_same {
+            return;
+        }
+        match self.session_difference() {
+            Some(sql) => self.send_own(sql.as_bytes(), Own::Session),
+            // Alike but for spelling: from now on the comparison is one of pointers.
+            None => self.client.params = Arc::clone(&self.server.params),
+        }
+        self.server.session.committed();
+    }
+
+    /// The first sign of life of a server that a held BEGIN was sent to; an error when it was dead
+    /// before it could begin.
+    pub(super) fn first_reply(&mut self, header: Header) -> Result<(), End> {
+        let whole = self.client.outbound.unparsed().get(..header.total);
+        let is_dead = header.tag == backend::tag::ERROR
+            && whole.is_none_or(|whole| backend::error_fields(whole).sqlstate.starts_with(b"57P"));
+        if is_dead {
+            return Err(End::ServerLost("server conn crashed?"));
+        }
+        if let Some(held) = &mut self.held
+            && held.is_sent
+        {
+            held.again = None;
+        }
+        Ok(())
+    }
+
+    /// HOT. Whether the server has said nothing yet behind a held BEGIN.
+    #[inline]
+    pub(super) fn awaits_first_reply(&self) -> bool {
+        let held = self.held.as_ref();
+        held.is_some_and(|held| !held.is_sent || held.again.is_some())
+    }
+
+    /// More came from the client: what was sent cannot be sent again.
+    #[inline]
+    pub(super) fn cannot_repeat(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.again = None;
+        }
+    }
+
+    /// The server is lost. When nothing had begun, everything is as it was before the link.
+    pub(super) fn take_back(&mut self) -> bool {
+        let Some(held) = self.held.take() else {
+            return false;
+        };
+        match held.again {
+            Some(again) => self.client.inbound = Buf::holding(&again),
+            None if held.is_sent => return false,
+            None => {}
+        }
+        let heard = self.client.outbound.unparsed().len();
+        self.client.outbound.discard(heard);
+        self.out_frame = 0;
+        self.in_frame = 0;
+        self.client.block = Block::Held(held.begin);
+        true
+    }
+
+    /// The held BEGIN was refused. `queries`: how many Queries behind it PostgreSQL skips; it says
+    /// nothing until a Sync.
+    pub(super) fn begin_refused(&mut self, queries: usize) {
+        if let Some(held) = &mut self.held {
+            held.is_refused = true;
+            held.owes_sync = queries > 0;
+        }
+        self.pay_sync();
+    }
+
+    /// Sends the Sync that is due, once the client's frame is complete.
+    pub(super) fn pay_sync(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        if held.owes_sync && self.in_frame == 0 {
+            held.owes_sync = false;
+            self.client.inbound.insert_parsed(&frontend::SYNC);
+            self.server.pending.push_final(Request::Sync);
+        }
+    }
+
+    /// ReadyForQuery behind a refused BEGIN: the client has been told that its block is open, so to
+    /// it the block has failed.
+    pub(super) fn note_refused(&mut self, status: Status) {
+        let Some(held) = &mut self.held else { return };
+        if held.is_refused && status == Status::Idle {
+            held.is_refused = false;
+            self.client.block = Block::Failed;
+            let failed = [Status::Failed.byte()];
+            self.client.outbound.splice(HEADER..HEADER + 1, &failed);
+        }
+    }
+}
+
+impl ClientSide {
+    /// DISCARD ALL and RESET go back to what the client started with. The client is told; the next
+    /// link makes it true. `which`: a set of positions.
+    /// INVARIANT: called between two frames only.
+    pub fn restore_params(&mut self, which: u64) {
+        let tracked = Arc::clone(&self.pool.shared.tracked);
+        let restored = tracked.restored(&self.params, &self.startup, which);
+        for (index, name) in tracked.names().enumerate() {
+            let (now, then) = (self.params.get(index), restored.get(index));
+            if let Some(value) = then.filter(|_| now != then) {
+                let frame = backend::parameter_status_frame(name, value);
+                self.outbound.insert_parsed(&frame);
+            }
+        }
+        self.params = restored;
+    }
+}

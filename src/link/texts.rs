@@ -1,0 +1,290 @@
+//! HOT. SQL texts as they go out: read once, for insight and for the client's session.
+//!
+//! Owns the reading of texts, whole or in pieces. Changes nothing on the wire; with `insight = 0`
+//! and `session_state = pgbouncer` nothing is read.
+
+use std::sync::Arc;
+
+use super::Link;
+use super::ledger::may_unpin;
+use crate::insight::tracker::{Text, Tracker};
+use crate::session::deed::{Deed, Deeds, Watch};
+use crate::session::prepared::Statement;
+use crate::sql::{self, Rules, Stream, Summary, Touches};
+use crate::stats::Activity;
+use crate::stats::clock::now_us;
+use crate::wire::frame::{HEADER, Header};
+
+/// Bytes of a text in pieces that are kept for those who want to read it.
+const TEXT_HEAD: usize = 64 << 10;
+
+/// A text in pieces.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    stream: Stream,
+    head: Vec<u8>,
+    is_query: bool,
+    found: Found,
+}
+
+/// What the statements of a text amount to for the session.
+#[derive(Debug, Default)]
+struct Found {
+    statements: u32,
+    touches: Touches,
+    deeds: Deeds,
+}
+
+/// What is known of the client's unnamed statement.
+#[derive(Debug, Default)]
+pub struct UnnamedSummary {
+    /// What it does; `None`: there is none, or nobody has read it.
+    pub what: Option<Summary>,
+    /// What it will have done to the session.
+    pub deed: Option<Arc<Deed>>,
+}
+
+impl UnnamedSummary {
+    /// Of a statement that clients share.
+    pub fn of(statement: &Statement) -> Self {
+        Self {
+            what: Some(statement.what),
+            deed: statement.deed.clone(),
+        }
+    }
+}
+
+impl Link<'_> {
+    /// HOT. A Query is about to be sent; what it will have done to the session.
+    pub(super) fn read_query(&mut self, header: Header) -> Option<Box<Deeds>> {
+        self.client.unnamed = UnnamedSummary::default();
+        let is_counted = self.server.tracker.is_on();
+        if !self.reads_texts() || self.server.pending.is_skipping() {
+            return None;
+        }
+        let now = self.batch_now();
+        if is_counted {
+            self.server.tracker.add_request_bytes(header.total);
+            self.server.tracker.next_request();
+        }
+        let rules = self.client.params.rules();
+        let unparsed = self.client.inbound.unparsed();
+        let Some(bytes) = unparsed.get(HEADER..header.total) else {
+            self.read_pieces(HEADER, true);
+            return None;
+        };
+        let is_pinned = !self.server.pins.is_empty();
+        let mut reader = Reader {
+            activity: &self.client.slot.activity,
+            tracker: &mut self.server.tracker,
+            is_counted,
+            began: now,
+            watch: self.watch,
+            is_pinned,
+            rules,
+        };
+        let mut found = Found::default();
+        sql::each_statement(bytes, rules, |one| reader.query(one, bytes, &mut found));
+        self.ledger.touched |= found.touches;
+        (!found.deeds.is_empty()).then(|| Box::new(found.deeds))
+    }
+
+    /// HOT. Whether anybody wants to know what texts say.
+    #[inline]
+    fn reads_texts(&self) -> bool {
+        self.server.tracker.is_on() || self.watch.is_on()
+    }
+
+    /// A text begins that is not here whole.
+    fn read_pieces(&mut self, text_at: usize, is_query: bool) {
+        let rules = self.client.params.rules();
+        let mut streaming = Box::new(Streaming {
+            stream: Stream::new(rules),
+            head: Vec::new(),
+            is_query,
+            found: Found::default(),
+        });
+        let n = self.client.inbound.unparsed().len();
+        self.feed(&mut streaming, text_at..n);
+        self.observed.streaming = Some(streaming);
+    }
+
+    /// HOT. More of a request is about to be sent: its first `n` unparsed bytes; `is_last`: it is
+    /// complete.
+    #[inline]
+    pub(super) fn read_rest(&mut self, n: usize, is_last: bool) {
+        if self.observed.streaming.is_some() {
+            self.read_piece(n, is_last);
+        }
+    }
+
+    fn read_piece(&mut self, n: usize, is_last: bool) {
+        let Some(mut streaming) = self.observed.streaming.take() else {
+            return;
+        };
+        self.feed(&mut streaming, 0..n);
+        if !is_last {
+            self.observed.streaming = Some(streaming);
+            return;
+        }
+        self.end_of_text(*streaming);
+    }
+
+    /// Gives a piece to the lexer.
+    fn feed(&mut self, streaming: &mut Streaming, range: std::ops::Range<usize>) {
+        let piece = self.client.inbound.unparsed().get(range);
+        let piece = piece.unwrap_or_default();
+        let room = TEXT_HEAD.saturating_sub(streaming.head.len());
+        let kept = &piece[..room.min(piece.len())];
+        streaming.head.extend_from_slice(kept);
+        let is_pinned = !self.server.pins.is_empty();
+        let mut reader = Reader {
+            activity: &self.client.slot.activity,
+            is_counted: self.server.tracker.is_on(),
+            tracker: &mut self.server.tracker,
+            began: self.observed.batch_us,
+            watch: self.watch,
+            is_pinned,
+            rules: self.client.params.rules(),
+        };
+        let Streaming {
+            stream,
+            head,
+            is_query,
+            found,
+        } = streaming;
+        stream.push(piece, &mut |one| {
+            if *is_query {
+                reader.query(one, head, found);
+            } else {
+                self.client.unnamed = reader.parse(one, head);
+            }
+        });
+    }
+
+    fn end_of_text(&mut self, streaming: Streaming) {
+        let Streaming {
+            mut stream,
+            head,
+            is_query,
+            mut found,
+        } = streaming;
+        let is_pinned = !self.server.pins.is_empty();
+        let mut reader = Reader {
+            activity: &self.client.slot.activity,
+            is_counted: self.server.tracker.is_on(),
+            tracker: &mut self.server.tracker,
+            began: self.observed.batch_us,
+            watch: self.watch,
+            is_pinned,
+            rules: self.client.params.rules(),
+        };
+        stream.finish(&mut |one| {
+            if is_query {
+                reader.query(one, &head, &mut found);
+            } else {
+                self.client.unnamed = reader.parse(one, &head);
+            }
+        });
+        let now = now_us();
+        if is_query {
+            if self.server.tracker.is_on() {
+                self.server.tracker.uploaded(now);
+            }
+            self.ledger.touched |= found.touches;
+            self.server.pending.set_deeds(found.deeds);
+        }
+        self.observed.batch_us = now;
+    }
+
+    /// HOT. A Parse of the unnamed statement is about to be sent.
+    pub(super) fn read_unnamed_parse(&mut self, header: Header) {
+        if !self.reads_texts() {
+            return;
+        }
+        self.batch_now();
+        let is_counted = self.server.tracker.is_on();
+        if is_counted {
+            self.server.tracker.add_request_bytes(header.total);
+        }
+        let unparsed = self.client.inbound.unparsed();
+        let Some(bytes) = unparsed.get(HEADER + 1..header.total) else {
+            return self.read_pieces(HEADER + 1, false);
+        };
+        let rules = self.client.params.rules();
+        let statement = sql::single(bytes, rules);
+        let is_pinned = !self.server.pins.is_empty();
+        let mut reader = Reader {
+            activity: &self.client.slot.activity,
+            tracker: &mut self.server.tracker,
+            is_counted,
+            began: self.observed.batch_us,
+            watch: self.watch,
+            is_pinned,
+            rules,
+        };
+        self.client.unnamed = reader.parse(&statement, bytes);
+    }
+}
+
+/// Who hears of the statements of a text.
+struct Reader<'a> {
+    activity: &'a Activity,
+    tracker: &'a mut Tracker,
+    is_counted: bool,
+    /// When the text began to arrive, µs.
+    began: u64,
+    watch: Watch,
+    /// The client keeps its server: what may end that matters too.
+    is_pinned: bool,
+    rules: Rules,
+}
+
+impl Reader<'_> {
+    /// HOT. A statement of a Query.
+    #[inline]
+    fn query(&mut self, statement: &sql::Statement, bytes: &[u8], found: &mut Found) {
+        if self.is_counted {
+            let text = Text { bytes, offset: 0 };
+            let fingerprint = self.tracker.statement(statement, text, self.began);
+            self.activity.begin(fingerprint, statement.writes);
+        }
+        let mut touches = self.watch.of_interest(statement.touches);
+        if self.is_pinned {
+            touches |= may_unpin(statement.class);
+        }
+        if !touches.is_empty() {
+            found.touches |= touches;
+            if let Some(deed) = self.deed(statement, bytes) {
+                found.deeds.push((found.statements, deed));
+            }
+        }
+        found.statements += 1;
+    }
+
+    /// The statement of a Parse.
+    fn parse(&mut self, statement: &sql::Statement, bytes: &[u8]) -> UnnamedSummary {
+        let mut what = Summary::from(statement);
+        let end = statement.span.end.min(bytes.len());
+        let start = statement.span.start.min(end);
+        if self.is_counted {
+            self.tracker.parsed(b"", what, &bytes[start..end]);
+        }
+        what.touches = self.watch.of_interest(what.touches);
+        UnnamedSummary {
+            what: Some(what),
+            deed: self.deed(statement, bytes),
+        }
+    }
+
+    /// What a statement will have done to the session.
+    fn deed(&self, statement: &sql::Statement, bytes: &[u8]) -> Option<Arc<Deed>> {
+        if self.watch.of_interest(statement.touches).is_empty() {
+            return None;
+        }
+        if statement.span.end > bytes.len() {
+            return Some(Deed::unknown());
+        }
+        Deed::of(bytes, statement, self.rules)
+    }
+}
