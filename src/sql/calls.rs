@@ -340,6 +340,8 @@ pub(super) fn read(text: &[u8], mut at: usize, rules: Rules) -> Touches {
             Byte::Dollar if scan::dollar(text, at) != Dollar::Junk => calls.literal(),
             _ => match judged(&mut calls, token) {
                 Some((Verdict::Touches(more), _)) => touches |= more,
+                // One is enough: looking ahead from each of many would take quadratic time.
+                Some((Verdict::Unknown, _)) if touches.has(Touches::FUNCTION) => {}
                 Some((Verdict::Unknown, Before::Comma)) if begins_query(text, at, rules) => {}
                 Some((Verdict::Unknown, _)) => touches |= Touches::FUNCTION,
                 None => {}
