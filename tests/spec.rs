@@ -26,6 +26,12 @@ mod login_tls;
 // Pool sizes and every cap on connections.
 #[path = "spec/pool_limits.rs"]
 mod pool_limits;
+// Who keeps a server, why and since when.
+#[path = "spec/screens_pins.rs"]
+mod screens_pins;
+// Settings of the startup packet.
+#[path = "spec/startup.rs"]
+mod startup;
 // A process that waits for a server which only itself would give back.
 #[path = "spec/nested.rs"]
 mod nested;
