@@ -95,6 +95,12 @@ mod malformed;
 // Never mixed up: crowds on few servers.
 #[path = "spec/isolation.rs"]
 mod isolation;
+// LISTEN and NOTIFY in transaction mode: what is delivered, when, and to whom.
+#[path = "spec/listen.rs"]
+mod listen;
+// LISTEN under load and under attack: each notification once, in order, in bounded memory.
+#[path = "spec/listen_storm.rs"]
+mod listen_storm;
 // psql, pgbench, pg_dump, pg_restore, tokio-postgres.
 #[path = "spec/tools.rs"]
 mod tools;

@@ -26,6 +26,8 @@ pub enum Screen {
     Blocked,
     /// Profiles of transactions.
     Transactions,
+    /// Clients that listen.
+    Listeners,
     /// Thresholds.
     Alerts,
     /// One row for a report, with the name of a workload.
@@ -201,6 +203,7 @@ fn show(scanner: &mut Scanner<'_>) -> Option<Parsed> {
         ("blocked", Screen::Blocked),
         ("transactions", Screen::Transactions),
         ("alerts", Screen::Alerts),
+        ("listeners", Screen::Listeners),
     ];
     for (name, screen) in plain {
         if scanner.keyword(name) {

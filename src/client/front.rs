@@ -220,6 +220,8 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             unnamed: UnnamedSummary::default(),
             session: SessionState::with_startup(shared.settings.startup(settings)),
             listens: Vec::new(),
+            listening: None,
+            has_notified: false,
             block: Block::None,
             unnamed_statement: Unnamed::None,
             is_torn: false,

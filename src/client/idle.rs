@@ -87,6 +87,9 @@ impl Client {
             if let Some(next) = self.judge() {
                 return Poll::Ready(next);
             }
+            if let Err(departure) = self.take_news() {
+                return Poll::Ready(Next::Leave(departure));
+            }
             if !self.side.outbound.is_empty() {
                 match link::poll_flush(&mut self.side, cx) {
                     Poll::Ready(Ok(())) => {}

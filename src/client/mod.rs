@@ -8,7 +8,8 @@
 //! front.rs    an accepted connection    serve.rs     checkout, link, release: the loop
 //! login.rs    the login                 idle.rs      without a server: what comes next
 //! gate.rs     its questions, answered   answers.rs   what needs no server
-//! cancel.rs   cancel requests           timeouts.rs  close.rs     goodbye
+//! cancel.rs   cancel requests           close.rs     goodbye
+//! timeouts.rs                           listening.rs what LISTEN makes it wait for
 //! ```
 
 mod answers;
@@ -17,6 +18,7 @@ mod close;
 mod front;
 mod gate;
 mod idle;
+mod listening;
 pub mod login;
 mod serve;
 mod timeouts;

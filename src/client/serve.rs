@@ -95,7 +95,7 @@ impl Client {
             let (server, wait_us) = self.checkout(since).await?;
             let is_done = self.relay(server, (since, wait_us)).await?;
             if is_done || self.side.inbound.is_empty() {
-                return link::flush(&mut self.side).await.map_err(Departure::gone);
+                return self.finish().await;
             }
         }
         Err(Departure::error(ClientError::server_crashed()))
@@ -110,9 +110,17 @@ impl Client {
         };
         let is_done = self.relay(server, (since, 0)).await? || self.side.inbound.is_empty();
         if is_done {
-            link::flush(&mut self.side).await.map_err(Departure::gone)?;
+            self.finish().await?;
         }
         Ok(is_done)
+    }
+
+    /// HOT. The end of the reply goes to the client.
+    async fn finish(&mut self) -> Result<(), Departure> {
+        if self.is_listening() {
+            Box::pin(self.settle_listening()).await?;
+        }
+        link::flush(&mut self.side).await.map_err(Departure::gone)
     }
 
     /// HOT. One link; false when the server was dead before anything had begun.

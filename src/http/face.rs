@@ -40,6 +40,7 @@ impl Face {
             pools: view::pools(shared),
             totals: view::totals(shared),
             waits: view::waits(shared),
+            listening: view::listening(shared),
             lists: view::lists(&self.directory),
             max_client_conn: settings.max_client_conn.into(),
             max_user_connections: settings.max_user_connections.into(),

@@ -12,13 +12,14 @@
 //! exporter.rs   pgbouncer_*             own.rs       pgweir_*
 //! process.rs    process_*               insight.rs   pgweir_* of statements
 //! sidecar.rs    what PostgreSQL was asked
-//! ages.rs       pgweir_oldest_*
+//! ages.rs       pgweir_oldest_*        listening.rs pgweir_listen_*
 //! ```
 
 mod ages;
 mod exporter;
 mod face;
 mod insight;
+mod listening;
 mod own;
 mod pins;
 mod process;
@@ -43,6 +44,7 @@ pub fn render(snapshot: &Snapshot) -> (String, usize) {
     process::write(&mut text, &process::read(snapshot.started));
     exporter::write(&mut text, snapshot);
     own::write(&mut text, snapshot);
+    listening::write(&mut text, &snapshot.listening);
     sidecar::write(&mut text, &snapshot.asked);
     ages::write(&mut text, &snapshot.ages);
     pins::write(&mut text, &snapshot.pins);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::ages::Ages;
 use super::sidecar::Asked;
 use crate::insight::export::Export;
-use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
+use crate::pool::view::{DatabaseRow, ListenRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
 
@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub totals: Vec<(Arc<str>, Totals)>,
     /// Waiting times, one per pool.
     pub waits: Vec<WaitRow>,
+    /// LISTEN, one per pool whose clients have listened.
+    pub listening: Vec<ListenRow>,
     /// Counts of things.
     pub lists: Lists,
     /// The setting max_client_conn.

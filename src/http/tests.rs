@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::config::PoolMode;
 use crate::insight::export::{Export, FlagExport, PoolExport, TopExport, TopInfo};
-use crate::pool::view::{DatabaseRow, Lists, PoolRow, WaitRow};
+use crate::listen::view::HubFigures;
+use crate::pool::view::{DatabaseRow, ListenRow, Lists, PoolRow, WaitRow};
 use crate::stats::Totals;
 use crate::stats::events::Event;
 
@@ -93,6 +94,20 @@ fn snapshot() -> Snapshot {
             user: "odoo".into(),
             counts: [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
             sum_us: 121_000_000,
+        }],
+        listening: vec![ListenRow {
+            database: "dairy".into(),
+            user: "odoo".into(),
+            figures: HubFigures {
+                connections: 1,
+                clients: 3,
+                channels: 2,
+                received: 40,
+                delivered: 90,
+                dropped_overflow: 5,
+                dropped_gone: 6,
+                reconnects: 1,
+            },
         }],
         lists: Lists {
             databases: 2,

@@ -230,7 +230,7 @@ impl Link<'_> {
             self.ledger.has_failed = false;
             self.ledger.portals = None;
             if !self.ledger.touched.is_empty() || self.ledger.unknown.is_some() {
-                self.settle_transaction();
+                self.settle_transaction()?;
             }
         } else if status == Status::InTransaction {
             self.rematch();
@@ -242,8 +242,9 @@ impl Link<'_> {
     }
 
     /// The transaction is over: what it may have left on the server.
-    fn settle_transaction(&mut self) {
+    fn settle_transaction(&mut self) -> Result<(), End> {
         let touched = std::mem::take(&mut self.ledger.touched);
+        self.client.has_notified |= touched.has(Touches::NOTIFIES.or(OPAQUE));
         let opaque = touched.and(OPAQUE);
         let unknown = self.ledger.unknown.take();
         if let Some(reason) = unknown.or_else(|| reason_of(opaque)) {
@@ -252,6 +253,11 @@ impl Link<'_> {
         if touched.has(PINNING) {
             self.ask_pins(touched);
         }
+        if unknown == Some("listen") {
+            let error = ClientError::listen_failed("the name of the channel was not understood");
+            return Err(End::Fatal(error));
+        }
+        Ok(())
     }
 
     /// Asks the server what it holds. Until it has answered it is taken to hold all that it may.

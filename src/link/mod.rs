@@ -31,6 +31,7 @@ mod answer;
 mod heal;
 mod hold;
 mod ledger;
+mod listening;
 mod names;
 mod observe;
 mod replies;
@@ -49,6 +50,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::config::{PoolMode, SessionMode};
 use crate::error::ClientError;
+use crate::listen::Subscription;
 use crate::net::Stream;
 use crate::net::buf::{Buf, LARGE};
 use crate::pool::{Pool, PooledServer};
@@ -105,6 +107,10 @@ pub struct ClientSide {
     pub session: SessionState,
     /// What has changed in what it listens to, for whoever delivers.
     pub listens: Vec<ListenChange>,
+    /// What it listens to; `None`: nothing.
+    pub listening: Option<Box<Subscription>>,
+    /// The transaction that has just ended may have sent notifications to the client itself.
+    pub has_notified: bool,
     /// A transaction block that no server knows of.
     pub block: Block,
     /// The last link broke off inside a reply: an error message cannot be told apart from it.
@@ -274,7 +280,11 @@ impl<'a> Link<'a> {
         }
         match self.turn(cx) {
             Ok(()) if self.begin_when_due() => cx.waker().wake_by_ref(),
-            Ok(()) => {}
+            Ok(()) => match self.take_news() {
+                Ok(true) => cx.waker().wake_by_ref(),
+                Ok(false) => {}
+                Err(error) => return Poll::Ready(End::Fatal(error)),
+            },
             Err(end) => return Poll::Ready(end),
         }
         match self.timing.overdue(self.client) {

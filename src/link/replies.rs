@@ -75,7 +75,7 @@ impl Link<'_> {
         true
     }
 
-    fn pass_reply(&mut self, header: Header, reply: Reply) {
+    pub(super) fn pass_reply(&mut self, header: Header, reply: Reply) {
         self.swallows_frame = reply == Reply::Swallow;
         self.out_frame = header.total;
         self.pass_reply_rest();
@@ -103,6 +103,7 @@ impl Link<'_> {
             tag::READY_FOR_QUERY | tag::PARAMETER_STATUS | tag::COMMAND_COMPLETE | tag::ERROR => {
                 return self.take_judged(header);
             }
+            tag::NOTIFICATION if self.watch.is_on() => return Ok(self.take_notification(header)),
             tag::NOTICE | tag::NOTIFICATION => {
                 let reply = self.own_reply();
                 self.pass_reply(header, reply);

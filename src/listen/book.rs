@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::mailbox::{Mailbox, Pushed};
 use super::view::Listener;
-use super::{ListenError, MAX_NAME, note};
+use super::{Hears, ListenError, MAX_NAME, note};
 use crate::session::state::ListenChange;
 
 /// Most channels of one connection. PostgreSQL walks through all of a session's channels for each
@@ -442,9 +442,16 @@ impl Book {
     }
 
     /// Whether a client gets the notifications of a channel.
-    pub(super) fn is_member(&self, client: u64, name: &str) -> bool {
+    pub(super) fn hears(&self, client: u64, name: &str) -> Hears {
+        let member = self.members.get(&client);
+        if !member.is_some_and(|member| member.channels.contains(name)) {
+            return Hears::No;
+        }
         let channel = self.channels.get(name);
-        channel.is_some_and(|channel| channel.members.iter().any(|m| m.slot.id == client))
+        match channel.is_some_and(|it| it.members.iter().any(|m| m.slot.id == client)) {
+            true => Hears::Yes,
+            false => Hears::Soon,
+        }
     }
 
     /// How many channels a client has.

@@ -30,7 +30,7 @@ mod subscription;
 pub mod view;
 
 pub use hub::{Hub, Times, Upstream};
-pub use subscription::{Subscription, Ticket};
+pub use subscription::{Hears, Subscription, Ticket};
 
 /// Longest channel name in bytes; PostgreSQL cuts longer ones (NAMEDATALEN - 1).
 const MAX_NAME: usize = 63;

@@ -24,6 +24,17 @@ pub struct Subscription {
     mailbox: Arc<Mailbox>,
 }
 
+/// Whether a client gets the notifications of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hears {
+    /// It does not listen to it.
+    No,
+    /// As soon as its ticket has resolved.
+    Soon,
+    /// It does.
+    Yes,
+}
+
 /// Resolves when the listening connection has carried out what the client asked for.
 #[derive(Debug)]
 pub struct Ticket(oneshot::Receiver<Answer>);
@@ -76,10 +87,10 @@ impl Subscription {
     }
 
     /// Whether notifications on a channel come to the client from here.
-    pub fn hears(&self, channel: &[u8]) -> bool {
+    pub fn hears(&self, channel: &[u8]) -> Hears {
         let id = self.mailbox.slot.id;
         let name = std::str::from_utf8(channel);
-        name.is_ok_and(|name| self.hub.book().is_member(id, name))
+        name.map_or(Hears::No, |name| self.hub.book().hears(id, name))
     }
 
     /// How many channels it listens to.

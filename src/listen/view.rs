@@ -2,10 +2,12 @@
 //!
 //! Owns: the rows. Reads only.
 
+use std::ops::AddAssign;
+
 use super::Hub;
 
 /// Counters and gauges of one hub.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HubFigures {
     /// Listening connections that are open: 0 or 1.
     pub connections: usize,
@@ -23,6 +25,19 @@ pub struct HubFigures {
     pub dropped_gone: u64,
     /// Listening connections opened in place of one that was lost or given up.
     pub reconnects: u64,
+}
+
+impl AddAssign for HubFigures {
+    fn add_assign(&mut self, more: Self) {
+        self.connections += more.connections;
+        self.clients += more.clients;
+        self.channels += more.channels;
+        self.received += more.received;
+        self.delivered += more.delivered;
+        self.dropped_overflow += more.dropped_overflow;
+        self.dropped_gone += more.dropped_gone;
+        self.reconnects += more.reconnects;
+    }
 }
 
 /// One client that listens.

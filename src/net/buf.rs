@@ -202,6 +202,14 @@ impl Buf {
         self.parse(bytes.len());
     }
 
+    /// Inserts parsed bytes in front of the last `back` of the unsent ones.
+    pub fn insert_unsent(&mut self, back: usize, bytes: &[u8]) {
+        let back = back.min(self.mid - self.start);
+        self.mid -= back;
+        self.splice(0..0, bytes);
+        self.parse(bytes.len() + back);
+    }
+
     /// Gives the memory back to the lane when nothing is held.
     #[inline]
     pub fn release_if_empty(&mut self) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::{Database, Directory, Pool, Shared};
 use crate::config::{CONSOLE_DATABASE, Config, LoadBalance, PoolMode};
+use crate::listen::view::HubFigures;
 use crate::stats::clock::now_us;
 use crate::stats::counters::{Count, Waits};
 use crate::stats::{ClientSlot, ClientState, ServerSlot, ServerState, Totals};
@@ -70,6 +71,14 @@ pub struct WaitRow {
     /// By bucket, not cumulated.
     pub counts: Waits,
     pub sum_us: u64,
+}
+
+/// LISTEN of a pool's clients.
+#[derive(Clone, Debug)]
+pub struct ListenRow {
+    pub database: Arc<str>,
+    pub user: Arc<str>,
+    pub figures: HubFigures,
 }
 
 /// SHOW LISTS. Nothing is kept for reuse, so the free lists are always empty.
@@ -277,6 +286,23 @@ pub fn waits(shared: &Shared) -> Vec<WaitRow> {
         sum_us: pool.counters.totals().get(Count::WaitTime),
     };
     shared.pools().iter().map(row).collect()
+}
+
+/// Pools whose clients have listened.
+pub fn listening(shared: &Shared) -> Vec<ListenRow> {
+    let row = |pool: &Arc<Pool>| {
+        let figures = pool.hubs().into_iter().map(|hub| hub.figures());
+        let figures = figures.reduce(|mut sum, more| {
+            sum += more;
+            sum
+        })?;
+        Some(ListenRow {
+            database: Arc::clone(&pool.database.name),
+            user: Arc::clone(&pool.user),
+            figures,
+        })
+    };
+    shared.pools().iter().filter_map(row).collect()
 }
 
 /// SHOW LISTS. COMPAT: the console's database and pool count.

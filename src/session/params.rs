@@ -77,6 +77,11 @@ impl Params {
         self.get(APPLICATION_NAME)
     }
 
+    /// The client's encoding.
+    pub fn client_encoding(&self) -> Option<&Arc<str>> {
+        self.get(CLIENT_ENCODING)
+    }
+
     /// What a Parse folds into its plan besides its text: everything but the application_name.
     #[inline]
     pub fn parse_context(&self) -> u64 {

@@ -128,6 +128,11 @@ impl SessionState {
         self.change(settings);
     }
 
+    /// What the open transaction will have changed in what is listened to.
+    pub fn listens(&self) -> &[ListenChange] {
+        self.transaction.as_ref().map_or(&[], |it| &it.listens)
+    }
+
     /// The transaction has committed (implicit ones too): what it listened to holds from now on.
     pub fn committed(&mut self) -> Vec<ListenChange> {
         let ended = self.transaction.take();

@@ -4,7 +4,7 @@ use crate::support::{Bouncer, Pg, Running, is_pgweir, output_of};
 use std::process::Command;
 use std::sync::OnceLock;
 
-fn python() -> &'static str {
+pub fn python() -> &'static str {
     static PYTHON: OnceLock<String> = OnceLock::new();
     PYTHON.get_or_init(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/python.sh");

@@ -350,8 +350,11 @@ fn an_async_error_on_an_idle_server_is_no_clients_business() {
 }
 
 #[test]
-fn listen_gives_nothing_in_transaction_mode_and_does_not_disturb() {
-    let bouncer = one_server();
+fn listen_gives_nothing_with_session_state_pgbouncer_and_does_not_disturb() {
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .own("session_state", "pgbouncer")
+        .start();
     let (mut listener, mut sender) = (bouncer.client(), bouncer.client());
     listener.ok("listen bell");
     sender.ok("notify bell");

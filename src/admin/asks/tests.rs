@@ -25,6 +25,7 @@ fn screens_by_name() {
         ("show blocked", Screen::Blocked),
         ("show transactions", Screen::Transactions),
         ("show alerts", Screen::Alerts),
+        ("show listeners", Screen::Listeners),
         ("show benchmark", Screen::Benchmark(None)),
         ("show benchmark last 5m", Screen::Benchmark(None)),
         (

@@ -11,6 +11,7 @@
 //! statements.rs    SHOW STATEMENTS                statement.rs SHOW STATEMENT
 //! slow.rs          SHOW SLOW                      benchmark.rs SHOW BENCHMARK
 //! transactions.rs  SHOW TRANSACTIONS              alerts.rs    SHOW ALERTS
+//! listeners.rs     SHOW LISTENERS
 //! ```
 
 mod activity;
@@ -19,6 +20,7 @@ mod arrange;
 mod benchmark;
 mod blocked;
 mod knots;
+mod listeners;
 mod sessions;
 mod slow;
 mod statement;
@@ -110,6 +112,7 @@ pub fn columns(screen: &Screen) -> &'static [Column] {
         Screen::Transactions => transactions::COLUMNS,
         Screen::Benchmark(_) => benchmark::COLUMNS,
         Screen::Alerts => alerts::COLUMNS,
+        Screen::Listeners => listeners::COLUMNS,
     }
 }
 
@@ -129,6 +132,7 @@ pub fn show(screen: &Screen, context: &Context<'_>) -> Result<Shown, ClientError
         Screen::Activity => activity::show(context),
         Screen::Blocked => blocked::show(context),
         Screen::Alerts => alerts::show(context),
+        Screen::Listeners => listeners::show(context),
     };
     let order = match screen {
         Screen::Statement(_) => order.unless_told(usize::MAX, context.options),

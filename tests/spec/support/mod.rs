@@ -25,7 +25,7 @@ pub use pg::{Pg, tools};
 pub use process::{Proc, Workdir, account, free_port, output_of};
 pub use proxy::{Behaviour, FakeServer, Proxy};
 pub use raw::{Login, RawClient};
-pub use reply::{Message, PgError, Reply, Row};
+pub use reply::{Message, Notification, PgError, Reply, Row};
 pub use tls::{Authority, client_config};
 
 use std::time::{Duration, Instant};

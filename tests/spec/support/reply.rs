@@ -62,6 +62,7 @@ pub struct Reply {
     pub notices: Vec<PgError>,
     pub parameters: Vec<(String, String)>,
     pub copied: Vec<u8>,
+    pub notifications: Vec<Notification>,
     /// I, T or E of the last ReadyForQuery; 0 when the connection ended instead.
     pub status: u8,
 }
@@ -82,6 +83,7 @@ impl Reply {
                 self.parameters
                     .push((key, text(parts.next().unwrap_or_default())));
             }
+            b'A' => self.notifications.push(Notification::parse(body)),
             b'd' => self.copied.extend_from_slice(body),
             b'Z' => self.status = body.first().copied().unwrap_or(0),
             _ => {}
@@ -130,6 +132,26 @@ impl Reply {
             columns: &self.columns,
             cells,
         })
+    }
+}
+
+/// A NotificationResponse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    pub pid: i32,
+    pub channel: String,
+    pub payload: String,
+}
+
+impl Notification {
+    pub fn parse(body: &[u8]) -> Self {
+        let (pid, rest) = body.split_at(4);
+        let mut words = rest.split(|byte| *byte == 0);
+        Self {
+            pid: i32::from_be_bytes(pid.try_into().expect("4 bytes")),
+            channel: text(words.next().expect("a channel")),
+            payload: text(words.next().expect("a payload")),
+        }
     }
 }
 
