@@ -20,10 +20,12 @@ const LONGEST: Duration = Duration::from_secs(15);
 const OWN: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// HOT. Whether the end of the transaction must wait, or can bring notifications.
+    /// HOT. Whether the end of a transaction must wait, or can bring notifications.
     #[inline]
-    pub(super) fn is_listening(&self) -> bool {
-        self.side.listening.is_some() || !self.side.listens.is_empty()
+    pub(super) fn must_settle(&self) -> bool {
+        let side = &self.side;
+        let may_hear = side.listening.is_some() && (side.has_notified || side.has_mail());
+        may_hear || !side.listens.is_empty()
     }
 
     /// A transaction has ended and its ReadyForQuery is not sent: what it has LISTENed to is heard

@@ -117,7 +117,7 @@ impl Client {
 
     /// HOT. The end of the reply goes to the client.
     async fn finish(&mut self) -> Result<(), Departure> {
-        if self.is_listening() {
+        if self.must_settle() {
             Box::pin(self.settle_listening()).await?;
         }
         link::flush(&mut self.side).await.map_err(Departure::gone)

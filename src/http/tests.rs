@@ -206,6 +206,13 @@ pgweir_server_login_failures_total counter
 pgweir_reserve_connections_total counter
 pgweir_pins_total counter
 pgweir_nested_transactions_total counter
+pgweir_listen_connections gauge
+pgweir_listen_clients gauge
+pgweir_listen_channels gauge
+pgweir_notifications_received_total counter
+pgweir_notifications_delivered_total counter
+pgweir_listen_reconnects_total counter
+pgweir_notifications_dropped_total counter
 pgweir_oldest_statement_seconds gauge
 pgweir_oldest_transaction_seconds gauge
 pgweir_oldest_idle_in_transaction_seconds gauge
@@ -269,6 +276,14 @@ fn samples_carry_the_exporters_labels_and_units() {
         "pgweir_pins_total{database=\"dairy\",reason=\"library\"} 3",
         "pgweir_pins{database=\"dairy\",user=\"odoo\",reason=\"library\"} 2",
         "pgweir_nested_transactions_total{database=\"dairy\",result=\"error\"} 3",
+        "pgweir_listen_connections{database=\"dairy\",user=\"odoo\"} 1",
+        "pgweir_listen_clients{database=\"dairy\",user=\"odoo\"} 3",
+        "pgweir_listen_channels{database=\"dairy\",user=\"odoo\"} 2",
+        "pgweir_notifications_received_total{database=\"dairy\",user=\"odoo\"} 40",
+        "pgweir_notifications_delivered_total{database=\"dairy\",user=\"odoo\"} 90",
+        "pgweir_notifications_dropped_total{database=\"dairy\",user=\"odoo\",reason=\"listen_buffer\"} 5",
+        "pgweir_notifications_dropped_total{database=\"dairy\",user=\"odoo\",reason=\"gone\"} 6",
+        "pgweir_listen_reconnects_total{database=\"dairy\",user=\"odoo\"} 1",
         "pgweir_config_last_reload_successful 1",
         "pgweir_statement_seconds_bucket{database=\"dairy\",user=\"odoo\",le=\"0.005\"} 1",
         "pgweir_transaction_seconds_sum{database=\"dairy\",user=\"odoo\"} 30",
