@@ -87,8 +87,8 @@ impl Client {
             if let Some(next) = self.judge() {
                 return Poll::Ready(next);
             }
-            if let Err(departure) = self.take_news() {
-                return Poll::Ready(Next::Leave(departure));
+            if let Err(error) = self.take_news() {
+                return Poll::Ready(Next::Leave(Departure::error(error)));
             }
             if !self.side.outbound.is_empty() {
                 match link::poll_flush(&mut self.side, cx) {

@@ -66,12 +66,12 @@ impl Client {
 
     /// HOT. Between two transactions: what waits goes on its way.
     #[inline]
-    pub(super) fn take_news(&mut self) -> Result<(), Departure> {
+    pub(super) fn take_news(&mut self) -> Result<(), ClientError> {
         if !self.side.has_news() || !self.side.block.is_none() {
             return Ok(());
         }
         // Without a server a client can only have stopped listening.
-        self.side.apply_listens().map_err(Departure::error)?;
+        self.side.apply_listens()?;
         self.side.take_mail();
         Ok(())
     }

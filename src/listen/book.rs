@@ -10,8 +10,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::mailbox::{Mailbox, Pushed};
+use super::names::{cut, push_command};
 use super::view::Listener;
-use super::{Hears, ListenError, MAX_NAME, note};
+use super::{Hears, ListenError, note};
 use crate::session::state::ListenChange;
 
 /// Most channels of one connection. PostgreSQL walks through all of a session's channels for each
@@ -294,10 +295,10 @@ impl Book {
         }
         let mut sql = String::new();
         for name in &flight.listens {
-            push_command(&mut sql, "LISTEN ", name);
+            push_command(&mut sql, "LISTEN", name);
         }
         for name in &flight.unlistens {
-            push_command(&mut sql, "UNLISTEN ", name);
+            push_command(&mut sql, "UNLISTEN", name);
         }
         self.flight = Some(flight);
         Some(sql)
@@ -484,22 +485,6 @@ impl Book {
         let listens = |(_, member): &(&u64, &Member)| !member.channels.is_empty();
         self.members.iter().filter(listens).map(row).collect()
     }
-}
-
-/// A channel as PostgreSQL keeps it.
-fn cut(name: &str) -> &str {
-    let mut end = name.len().min(MAX_NAME);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
-}
-
-fn push_command(sql: &mut String, verb: &str, name: &str) {
-    sql.push_str(verb);
-    sql.push('"');
-    sql.push_str(&name.replace('"', "\"\""));
-    sql.push_str("\";");
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! mailbox.rs       notifications for a client    line.rs     one listening connection
 //! hub.rs           all clients of a pool         keeper.rs   opens it, and again after a loss
 //! note.rs          NotificationResponse frames   view.rs     figures for SHOW and /metrics
+//! names.rs         channels as PostgreSQL keeps them
 //! ```
 //!
 //! A LISTEN runs on the client's own server first: its errors, its tag and the rules of its
@@ -25,15 +26,13 @@ mod hub;
 mod keeper;
 mod line;
 mod mailbox;
+mod names;
 mod note;
 mod subscription;
 pub mod view;
 
 pub use hub::{Hub, Times, Upstream};
 pub use subscription::{Hears, Subscription, Ticket};
-
-/// Longest channel name in bytes; PostgreSQL cuts longer ones (NAMEDATALEN - 1).
-const MAX_NAME: usize = 63;
 
 /// Why a client cannot have its notifications.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ impl World {
 
     fn client(&mut self) -> Arc<Mailbox> {
         let end = Endpoint::Unix { pid: None, port: 0 };
-        let slot = self.registry.add_client(end.clone(), end, 0);
+        let slot = self.registry.add_client(end, end, 0);
         let mailbox = Mailbox::with_limit(slot, 400);
         self.book.arrive(&mailbox);
         mailbox
