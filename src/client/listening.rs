@@ -12,12 +12,13 @@ use std::time::Duration;
 use super::close::Departure;
 use super::serve::Client;
 use crate::error::ClientError;
-use crate::listen::Ticket;
+use crate::link::listening::{Heard, judge};
 
-/// Longest wait for the listening connection where server_connect_timeout sets no limit.
-const LONGEST: Duration = Duration::from_secs(15);
 /// Longest wait for the client's own notifications: they come later if not now.
 const OWN: Duration = Duration::from_secs(1);
+
+/// What came of a wait.
+type Answer = <Heard as Future>::Output;
 
 impl Client {
     /// HOT. Whether the end of a transaction must wait, or can bring notifications.
@@ -34,16 +35,15 @@ impl Client {
         let has_notified = std::mem::take(&mut self.side.has_notified);
         let ticket = self.side.apply_listens().map_err(Departure::error)?;
         if let Some(ticket) = ticket {
-            let connect = self.side.pool.limits().connect_timeout;
-            let limit = if connect.is_zero() { LONGEST } else { connect };
-            let waited = tokio::time::timeout(limit, self.wait_for(ticket)).await;
-            let timeout = || Departure::error(ClientError::listen_failed("timeout"));
-            waited.map_err(|_| timeout())??;
+            let heard = self.side.wait_for(ticket);
+            let answer = self.unless_ordered(heard).await?;
+            judge(answer).map_err(Departure::error)?;
         } else if has_notified {
             let ticket = self.side.listening.as_ref().and_then(|it| it.sync());
             if let Some(ticket) = ticket {
                 // In vain: they come later.
-                let _ = tokio::time::timeout(OWN, self.wait_for(ticket)).await;
+                let heard = Box::pin(tokio::time::timeout(OWN, ticket));
+                let _ = self.unless_ordered(heard).await?;
             }
         }
         if self.side.has_mail() {
@@ -52,14 +52,13 @@ impl Client {
         Ok(())
     }
 
-    async fn wait_for(&self, mut ticket: Ticket) -> Result<(), Departure> {
+    /// Waits, unless the client is ordered to leave.
+    async fn unless_ordered(&self, mut heard: Pin<Box<Heard>>) -> Result<Answer, Departure> {
         poll_fn(|cx| {
             if let Some(order) = self.side.slot.order() {
                 return Poll::Ready(Err(Departure::error(order)));
             }
-            Pin::new(&mut ticket)
-                .poll(cx)
-                .map_err(|error| Departure::error(ClientError::listen_failed(&error.to_string())))
+            heard.as_mut().poll(cx).map(Ok)
         })
         .await
     }

@@ -5,14 +5,28 @@
 //! server's own notifications are not passed on, but for those that the client's LISTEN of the same
 //! transaction has brought about, which the listening connection came too late for.
 
-use super::{ClientSide, Link};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+use tokio::time::{Timeout, timeout};
+
+use super::{ClientSide, End, Link};
 use crate::error::ClientError;
-use crate::listen::{Hears, Ticket};
+use crate::listen::{Hears, ListenError, Ticket};
 use crate::net::buf::LARGE;
 use crate::server::pending::Reply;
 use crate::session::state::ListenChange;
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::{self, HEADER, Header};
+
+/// Longest wait for the listening connection where server_connect_timeout sets no limit.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// The listening connection's answer, or too long a wait for it.
+pub type Heard = Timeout<Ticket>;
 
 /// Bytes of the process id in front of the channel.
 const PID: usize = 4;
@@ -56,6 +70,13 @@ impl ClientSide {
             self.listening = None;
         }
         Ok(ticket)
+    }
+
+    /// Waits for a ticket, but no longer than for a server connection.
+    pub fn wait_for(&self, ticket: Ticket) -> Pin<Box<Heard>> {
+        let connect = self.pool.limits().connect_timeout;
+        let limit = if connect.is_zero() { LONGEST } else { connect };
+        Box::pin(timeout(limit, ticket))
     }
 
     /// Puts notifications that wait behind what is on its way to the client.
@@ -105,6 +126,18 @@ impl ClientSide {
     }
 }
 
+/// What came of the wait.
+///
+/// # Errors
+/// The listening connection cannot serve the client.
+pub fn judge(answer: Result<Result<(), ListenError>, Elapsed>) -> Result<(), ClientError> {
+    match answer {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ClientError::listen_failed(&error.to_string())),
+        Err(_) => Err(ClientError::listen_failed("timeout")),
+    }
+}
+
 impl Link<'_> {
     /// A notification of the server's; false when it is not there whole.
     pub(super) fn take_notification(&mut self, header: Header) -> bool {
@@ -123,25 +156,42 @@ impl Link<'_> {
         true
     }
 
+    /// A client that keeps its server has committed a LISTEN: it is told only when it is heard. True
+    /// when it must wait.
+    pub(super) fn awaits_listening(&mut self) -> Result<bool, End> {
+        if self.client.listens.is_empty() {
+            return Ok(false);
+        }
+        let ticket = self.client.apply_listens().map_err(End::Fatal)?;
+        self.heard = ticket.map(|ticket| self.client.wait_for(ticket));
+        Ok(self.heard.is_some())
+    }
+
+    /// Whether the listening connection has yet to answer.
+    pub(super) fn poll_listening(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if let Some(heard) = &mut self.heard {
+            let answer = ready!(heard.as_mut().poll(cx));
+            self.heard = None;
+            judge(answer).map_err(End::Fatal)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// A client that keeps its server gets its notifications here. True when there is something to
     /// write.
     ///
-    /// # Errors
-    /// As `apply_listens`.
-    pub(super) fn take_news(&mut self) -> Result<bool, ClientError> {
+    pub(super) fn take_news(&mut self) -> bool {
         let is_between = self.watch.is_on()
-            && self.client.has_news()
+            && self.client.has_mail()
             && !self.holds_begin()
             && self.server.status == Status::Idle
             && self.server.pending.is_empty()
             && self.out_frame == 0
             && self.client.outbound.is_empty();
         if !is_between {
-            return Ok(false);
+            return false;
         }
-        // The server itself listens until the ticket resolves.
-        self.client.apply_listens()?;
         self.client.take_mail();
-        Ok(!self.client.outbound.is_empty())
+        !self.client.outbound.is_empty()
     }
 }

@@ -31,7 +31,7 @@ mod answer;
 mod heal;
 mod hold;
 mod ledger;
-mod listening;
+pub mod listening;
 mod names;
 mod observe;
 mod replies;
@@ -45,6 +45,7 @@ mod timing;
 mod unnamed;
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -64,6 +65,7 @@ use crate::stats::clock::now_us;
 use heal::Heal;
 use hold::Hold;
 use ledger::Ledger;
+use listening::Heard;
 use observe::Observed;
 use replies::Reset;
 use session::Held;
@@ -180,6 +182,8 @@ pub struct Link<'a> {
     hold: Hold,
     /// A BEGIN that was held, on its way.
     held: Option<Box<Held>>,
+    /// The client waits until it is listened for.
+    heard: Option<Pin<Box<Heard>>>,
     observed: Observed,
     timing: Timing,
 }
@@ -220,6 +224,7 @@ impl<'a> Link<'a> {
             ledger: Ledger::default(),
             hold: Hold::default(),
             held: None,
+            heard: None,
             observed: Observed::default(),
             timing,
         };
@@ -278,13 +283,13 @@ impl<'a> Link<'a> {
         if let Some(order) = self.client.slot.order() {
             return Poll::Ready(End::Fatal(order));
         }
+        if let Err(end) = ready!(self.poll_listening(cx)) {
+            return Poll::Ready(end);
+        }
         match self.turn(cx) {
             Ok(()) if self.begin_when_due() => cx.waker().wake_by_ref(),
-            Ok(()) => match self.take_news() {
-                Ok(true) => cx.waker().wake_by_ref(),
-                Ok(false) => {}
-                Err(error) => return Poll::Ready(End::Fatal(error)),
-            },
+            Ok(()) if self.take_news() => cx.waker().wake_by_ref(),
+            Ok(()) => {}
             Err(end) => return Poll::Ready(end),
         }
         match self.timing.overdue(self.client) {
@@ -308,6 +313,10 @@ impl<'a> Link<'a> {
             let replies = self.poll_replies(cx)?;
             if self.complete {
                 return Err(End::Complete);
+            }
+            if self.awaits_listening()? {
+                cx.waker().wake_by_ref();
+                return Ok(());
             }
             moved += requests + replies;
             if requests + replies == 0 {
