@@ -32,6 +32,9 @@ mod screens_pins;
 // Settings of the startup packet.
 #[path = "spec/startup.rs"]
 mod startup;
+// Servers that their clients keep between transactions.
+#[path = "spec/pins.rs"]
+mod pins;
 // A process that waits for a server which only itself would give back.
 #[path = "spec/nested.rs"]
 mod nested;

@@ -58,6 +58,8 @@ pub(super) struct Ledger {
     /// What its statements may leave behind.
     pub touched: Touches,
     portals: Option<Box<Portals>>,
+    /// Tracked parameters that went back to where the server started: a set of positions.
+    pub restores: u64,
     /// Something failed since the last command that ended a transaction.
     has_failed: bool,
     /// A statement has changed settings by a value that its text does not say.
@@ -190,8 +192,28 @@ impl Link<'_> {
         }
         let shared = &self.client.pool.shared;
         let (store, tracked) = (&shared.settings, &*shared.tracked);
+        match effect {
+            Effect::Reset(name) => {
+                let position = tracked.index_of(name.as_bytes());
+                let bit = position.map_or(0, |at| 1u64.checked_shl(at as u32).unwrap_or(0));
+                self.ledger.restores |= bit;
+            }
+            Effect::ResetAll | Effect::DiscardAll => self.ledger.restores = u64::MAX,
+            _ => {}
+        }
         self.client.session.apply(effect, store, tracked);
         self.server.session.apply(effect, store, tracked);
+    }
+
+    /// Behind a RESET the client has its own start values again, not the server's. What PostgreSQL
+    /// has rolled back it has reported itself.
+    pub(super) fn restore_settled(&mut self, status: Status) {
+        let which = std::mem::take(&mut self.ledger.restores);
+        let is_undone = self.ledger.has_failed && status != Status::InTransaction;
+        if !is_undone {
+            self.client.restore_params(which);
+            self.note_application();
+        }
     }
 
     fn committed(&mut self) {
@@ -307,6 +329,10 @@ impl Link<'_> {
         let has_room = self.server.show_pins(&self.client.slot, now_us());
         if !has_room {
             return Err(End::Fatal(ClientError::too_many_pins()));
+        }
+        if !self.server.pins.is_empty() {
+            let limit = self.client.pool.limits().pin_timeout_us;
+            self.timing.kept(self.client, limit);
         }
         Ok(())
     }

@@ -203,6 +203,8 @@ impl Link<'_> {
             self.reset = Reset::None;
         } else if self.reset != Reset::None {
             self.restore_params();
+        } else if self.ledger.restores != 0 {
+            self.restore_settled(status);
         }
         self.reported = 0;
         self.pass_reply(header, Reply::Forward);
@@ -246,7 +248,9 @@ impl Link<'_> {
         let tracked = Arc::clone(&self.client.pool.shared.tracked);
         let were_same = Arc::ptr_eq(&self.client.params, &self.server.params);
         let whole = &self.client.outbound.unparsed()[..header.total];
-        if let Some(index) = self.server.note_parameter(whole, &tracked) {
+        if let Some(index) = self.server.note_parameter(whole, &tracked)
+            && !is_own
+        {
             self.reported |= 1u64.checked_shl(index as u32).unwrap_or(0);
         }
         if is_own {
@@ -265,7 +269,7 @@ impl Link<'_> {
     }
 
     /// The client's application_name may have changed.
-    fn note_application(&mut self) {
+    pub(super) fn note_application(&mut self) {
         if self.client.note_application() {
             self.server.tracker.set_app(self.client.slot.activity.app());
         }
@@ -277,7 +281,7 @@ impl Link<'_> {
             return self.pass_reply(header, reply);
         }
         let command = &self.client.outbound.unparsed()[HEADER..header.total];
-        if resets_parameters(command) {
+        if resets_parameters(command) && !self.watch.is_on() {
             let is_discard = command.starts_with(b"DISCARD");
             self.reset = if is_discard {
                 Reset::Every

@@ -26,6 +26,10 @@ pub(super) struct Timing {
     received: u64,
     sent: u64,
     timeouts: Timeouts,
+    /// When a client that keeps its server became idle; 0 while it is not.
+    kept_since: u64,
+    /// pin_timeout, µs, once the client keeps its server.
+    kept_limit: u64,
 }
 
 impl Timing {
@@ -41,6 +45,8 @@ impl Timing {
             received: client.inbound.unparsed().len() as u64,
             sent: 0,
             timeouts: **client.pool.timeouts.load(),
+            kept_since: 0,
+            kept_limit: NEVER,
         };
         client.slot.set_state(ClientState::Active);
         client.slot.activity.set_transaction_us(since_us);
@@ -87,6 +93,7 @@ impl Timing {
             return;
         }
         self.query_since = now_us();
+        self.kept_since = 0;
         self.is_first_read = true;
         if self.thinking_since != 0 {
             let thought = self.query_since.saturating_sub(self.thinking_since);
@@ -120,6 +127,7 @@ impl Timing {
             self.transaction_since = 0;
             client.slot.activity.set_transaction_us(0);
             client.slot.activity.set_writer(0);
+            self.kept_since = now;
             // In session mode the link goes on: nothing runs, nothing is held.
             client.slot.set_state(ClientState::Idle);
         } else {
@@ -128,6 +136,12 @@ impl Timing {
             client.slot.set_state(ClientState::IdleInTransaction);
         }
         self.flush(client);
+        self.set_deadline(client);
+    }
+
+    /// The client keeps its server from now on; `limit`: how long it may be idle, µs.
+    pub fn kept(&mut self, client: &ClientSide, limit: u64) {
+        self.kept_limit = limit;
         self.set_deadline(client);
     }
 
@@ -167,7 +181,7 @@ impl Timing {
     /// When the janitor shall wake the client.
     #[inline]
     fn set_deadline(&self, client: &ClientSide) {
-        if self.timeouts.is_unlimited() {
+        if self.timeouts.is_unlimited() && self.kept_limit == NEVER {
             return;
         }
         client.slot.set_deadline_us(self.deadline());
@@ -184,12 +198,14 @@ impl Timing {
         after(self.query_since, self.timeouts.query)
             .min(after(self.thinking_since, self.timeouts.idle_transaction))
             .min(after(self.transaction_since, self.timeouts.transaction))
+            .min(after(self.kept_since, self.kept_limit))
     }
 
     /// The timeout that has run out, if one has.
     #[inline]
     pub fn overdue(&self, client: &ClientSide) -> Option<ClientError> {
-        if self.timeouts.is_unlimited() || client.slot.deadline_us() == NEVER {
+        let is_unlimited = self.timeouts.is_unlimited() && self.kept_limit == NEVER;
+        if is_unlimited || client.slot.deadline_us() == NEVER {
             return None;
         }
         let now = now_us();
@@ -199,6 +215,9 @@ impl Timing {
         }
         if is_over(self.thinking_since, self.timeouts.idle_transaction) {
             return Some(ClientError::idle_transaction_timeout());
+        }
+        if is_over(self.kept_since, self.kept_limit) {
+            return Some(ClientError::pin_timeout());
         }
         is_over(self.transaction_since, self.timeouts.transaction)
             .then(ClientError::transaction_timeout)

@@ -1,0 +1,138 @@
+//! What really needs one server keeps it, and only for as long: advisory locks of the session,
+//! temporary tables, cursors WITH HOLD, LOAD (`max_pins`, `pin_timeout`).
+
+use crate::support::frames::query;
+use crate::support::{Bouncer, Pg, RawClient, Running};
+use crate::{assert_soon, only_pgweir};
+use std::time::Duration;
+
+/// How many clients keep their server.
+fn pinned(bouncer: &Running) -> usize {
+    let reply = bouncer.show("show clients");
+    reply
+        .table()
+        .filter(|row| row.get("state") == "pinned")
+        .count()
+}
+
+fn is_free(bouncer: &Running) -> bool {
+    let mut other = bouncer.client();
+    other.put(&query("select 1"));
+    let is_free = !other.silent_for(Duration::from_millis(600));
+    if is_free {
+        other.until_ready();
+    }
+    is_free
+}
+
+fn two_servers() -> Running {
+    Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .own("max_pins", 1)
+        .start()
+}
+
+/// `keep` pins, `work` does not unpin, `free` unpins.
+fn keeps_until(keep: &str, work: &str, free: &str) {
+    only_pgweir!();
+    let bouncer = two_servers();
+    let mut client = bouncer.client();
+    let backend = client.backend();
+    assert!(is_free(&bouncer), "nobody keeps it");
+    client.query(keep);
+    assert_soon!(pinned(&bouncer) == 1, "{keep} keeps the server");
+    assert!(!is_free(&bouncer), "{keep} keeps the server");
+    assert_eq!(client.backend(), backend);
+    client.query(work);
+    assert!(!is_free(&bouncer), "{work} changes nothing");
+    assert_eq!(client.backend(), backend);
+    client.query(free);
+    assert_soon!(pinned(&bouncer) == 0, "{free} gives the server back");
+    assert!(is_free(&bouncer), "{free} gives the server back");
+}
+
+#[test]
+fn an_advisory_lock_keeps_the_server_until_the_last_is_given_back() {
+    keeps_until(
+        "select pg_advisory_lock(71), pg_advisory_lock(72)",
+        "select pg_advisory_unlock(71)",
+        "select pg_advisory_unlock(72)",
+    );
+}
+
+#[test]
+fn a_temporary_table_keeps_the_server_until_it_is_dropped() {
+    keeps_until(
+        "create temp table kept (n int)",
+        "insert into kept select 1",
+        "drop table kept",
+    );
+}
+
+#[test]
+fn discard_all_gives_the_server_back() {
+    keeps_until(
+        "create temp table kept (n int)",
+        "table kept",
+        "discard all",
+    );
+}
+
+#[test]
+fn a_cursor_with_hold_keeps_the_server_until_it_is_closed() {
+    keeps_until(
+        "declare c cursor with hold for select generate_series(1, 10)",
+        "fetch 2 from c",
+        "close c",
+    );
+}
+
+#[test]
+fn what_ends_with_its_transaction_keeps_nothing() {
+    only_pgweir!();
+    let bouncer = two_servers();
+    let mut client = bouncer.client();
+    for sql in [
+        "select pg_advisory_xact_lock(73)",
+        "begin; create temp table gone (n int) on commit drop; commit",
+        "begin; create temp table gone (n int); rollback",
+        "select pg_try_advisory_lock(74), pg_advisory_unlock(74)",
+    ] {
+        client.query(sql);
+        assert!(is_free(&bouncer), "{sql}");
+        assert_eq!(pinned(&bouncer), 0, "{sql}");
+    }
+}
+
+#[test]
+fn more_pins_than_allowed_are_refused_with_a_reason() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(2)
+        .own("max_pins", 1)
+        .start();
+    let (mut first, mut second) = (bouncer.client(), bouncer.client());
+    first.ok("create temp table kept (n int)");
+    second.put(&query("create temp table kept (n int)"));
+    let end = second.end();
+    let error = end.errors.last().expect("an error");
+    assert_eq!(error.sqlstate(), "08P01");
+    assert!(error.text().contains("max_pins"), "{}", error.text());
+    assert_eq!(first.one("select count(*) from kept"), "0");
+    assert!(is_free(&bouncer), "the refused client's server is not kept");
+}
+
+#[test]
+fn an_idle_client_that_keeps_its_server_is_closed_after_pin_timeout() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .own("pin_timeout", 1)
+        .start();
+    let mut client: RawClient = bouncer.client();
+    client.ok("create temp table kept (n int)");
+    let end = client.end();
+    let error = end.errors.last().expect("an error");
+    assert!(error.text().contains("pin_timeout"), "{}", error.text());
+    assert!(is_free(&bouncer), "its server is replaced");
+}
