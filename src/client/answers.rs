@@ -5,6 +5,8 @@
 //! answers where a server might say something else. Simple protocol only; what comes as Parse goes
 //! to a server.
 
+use std::sync::Arc;
+
 use super::serve::Client;
 use crate::config::{PoolMode, SessionMode};
 use crate::link::ClientSide;
@@ -19,6 +21,16 @@ use crate::wire::frontend::tag;
 
 /// Longest Query that is looked at, in bytes: what we answer is short.
 const LONGEST: usize = 512;
+
+/// Settings whose values PostgreSQL tells the client, and that we do not know: it must be asked.
+const REPORTED: [&str; 6] = [
+    "default_transaction_read_only",
+    "search_path",
+    "role",
+    "session_authorization",
+    "intervalstyle",
+    "scram_iterations",
+];
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +92,10 @@ impl Client {
     /// Command tag and transaction status that PostgreSQL would answer; `None`: ask it.
     fn verdict(&self, control: Control) -> Option<(&'static str, Status)> {
         let idle = |command| Some((command, Status::Idle));
+        let restores = matches!(control, Control::DiscardAll | Control::ResetAll);
+        if restores && REPORTED.iter().any(|name| self.has_changed(name)) {
+            return None;
+        }
         match (&self.side.block, control) {
             (Block::None, Control::Begin) if self.side.pool.hold_begin_us() > 0 => {
                 Some((self.begin_tag(), Status::InTransaction))
@@ -96,6 +112,13 @@ impl Client {
             | (Block::Failed, Control::Commit) => idle("ROLLBACK"),
             _ => None,
         }
+    }
+
+    /// Whether a setting is another one than at the client's start.
+    fn has_changed(&self, name: &str) -> bool {
+        let session = &self.side.session;
+        let (now, start) = (session.settings(), session.startup());
+        !Arc::ptr_eq(now, start) && now.get(name) != start.get(name)
     }
 
     /// START TRANSACTION has a tag of its own.

@@ -147,7 +147,7 @@ impl Link<'_> {
         }
         match self.server.pending.deed().cloned() {
             Some(deed) => deed.effects.iter().for_each(|effect| self.settle(effect)),
-            None if self.is_changing() => {
+            None if self.is_changing() || self.ledger.has_failed => {
                 match &self.client.outbound.unparsed()[HEADER..header.total] {
                     b"COMMIT\0" | b"PREPARE TRANSACTION\0" => self.committed(),
                     b"ROLLBACK\0" => self.rolled_back(),
@@ -255,6 +255,8 @@ impl Link<'_> {
                 self.settle_transaction()?;
             }
         } else if status == Status::InTransaction {
+            // What had failed was undone by ROLLBACK TO.
+            self.ledger.has_failed = false;
             self.rematch();
         }
         if self.client.session.settings().is_over_limit() {

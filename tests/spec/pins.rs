@@ -113,6 +113,7 @@ fn more_pins_than_allowed_are_refused_with_a_reason() {
         .start();
     let (mut first, mut second) = (bouncer.client(), bouncer.client());
     first.ok("create temp table kept (n int)");
+    assert_soon!(pinned(&bouncer) == 1, "the first keeps its server");
     second.put(&query("create temp table kept (n int)"));
     let end = second.end();
     let error = end.errors.last().expect("an error");
