@@ -61,8 +61,12 @@ impl Features {
     pub const PARSE_ABORTED: u32 = 1 << 15;
     /// Code that no text names: behind views, triggers and operators.
     pub const HIDDEN_CODE: u32 = 1 << 16;
+    /// set_config() for the session whose arguments are not literals.
+    pub const CONFIG_PARAMS: u32 = 1 << 17;
+    /// A list keeps the spelling that set_config() gave it.
+    pub const SPELLING: u32 = 1 << 18;
 
-    const NAMES: [(&'static str, u32); 17] = [
+    const NAMES: [(&'static str, u32); 19] = [
         ("settings", Self::SETTINGS),
         ("startup", Self::STARTUP),
         ("discard", Self::DISCARD),
@@ -80,6 +84,8 @@ impl Features {
         ("resets", Self::RESETS),
         ("parse_aborted", Self::PARSE_ABORTED),
         ("hidden_code", Self::HIDDEN_CODE),
+        ("config_params", Self::CONFIG_PARAMS),
+        ("spelling", Self::SPELLING),
     ];
 
     pub fn has(self, feature: u32) -> bool {
@@ -127,16 +133,19 @@ fn hunt(pool_size: u32, features: Features) -> (u64, Vec<Finding>) {
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut arena = Arena::new(cluster(), pool_size, features);
     let (mut played, mut findings) = (0, Vec::new());
+    let mut story: Vec<script::Script> = Vec::new();
     for seed in first..first + count.unwrap_or(SCRIPTS) {
         if findings.len() >= wanted || (count.is_none() && Instant::now() > deadline) {
             break;
         }
         let script = generate::script(seed, features);
         played += 1;
-        if let Some(mismatch) = arena.play(&script) {
+        story.push(script);
+        let Some(script) = story.last() else { break };
+        if let Some(mismatch) = arena.play(script) {
             let finding = Finding {
                 pool_size,
-                script,
+                story: std::mem::take(&mut story),
                 mismatch,
                 repeats: false,
                 deeds: arena.deeds(),

@@ -172,6 +172,17 @@ impl Author {
         if matches!(form, 12..16) && !self.features.has(Features::RESETS) {
             form = 0;
         }
+        // Whether `my.var` is known at all depends on the backend's history.
+        if *name == "my.var" && matches!(form, 16 | 23) {
+            form = 0;
+        }
+        let is_list = *name == "search_path" && matches!(form, 17 | 18 | 20 | 22);
+        if is_list && !self.features.has(Features::SPELLING) {
+            form = 19;
+        }
+        if form == 22 && !self.features.has(Features::CONFIG_PARAMS) {
+            form = 19;
+        }
         match form {
             0..6 => format!("set {name} to {value}"),
             6..8 => format!("SET SESSION {} = {value}", name.to_uppercase()),
@@ -226,8 +237,7 @@ impl Author {
             "set \"WORK_MEM\" to '6MB'",
             "set U&\"work\\005Fmem\" to '6MB'",
             "set my.other = 1; reset my.other",
-            "update item set name = set_config('my.var', name, false) where id = 2 returning name",
-            "with x as (select set_config('work_mem', '3MB', false) as v) select * from x",
+            "update item set name = set_config('my.var', name, true) where id = 2 returning name",
             "select set_config('work_mem', null, false)",
             "select case when false then set_config('work_mem', '99MB', false) else 'no' end",
             "explain (costs off) select set_config('work_mem', '98MB', false)",
@@ -279,7 +289,8 @@ impl Author {
                 0 => {
                     let Setting { name, values, .. } = self.setting();
                     let value = self.dice.pick(values).trim_matches('\'').to_owned();
-                    let is_local = if self.dice.chance(30) {
+                    let is_known = !self.features.has(Features::CONFIG_PARAMS);
+                    let is_local = if is_known || self.dice.chance(30) {
                         "true"
                     } else {
                         "false"
