@@ -60,7 +60,7 @@ fn startup(dice: &mut Dice, features: Features) -> Vec<(String, String)> {
                 "options",
                 "-c geqo=off --lock-timeout=11s -c my.var=it\\'s\\ so",
             ),
-            ("options", "-c DateStyle=SQL,DMY"),
+            ("options", "-c DateStyle=SQL,\\ DMY"),
         ]);
     }
     let mut chosen = Vec::new();

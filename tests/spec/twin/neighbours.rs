@@ -224,7 +224,7 @@ fn action(dice: &mut Dice, features: Features) -> (String, Vec<Vec<u8>>) {
     if features.has(Features::CODE) {
         known.extend::<[&[&str]; 3]>([
             &["do $$ begin perform set_config('work_mem', '55MB', false); end $$"],
-            &["select set_it('my.var', 'by a function', false)"],
+            &["select public.set_it('my.var', 'by a function', false)"],
             &["do $$ begin execute 'set role other'; end $$"],
         ]);
     }
