@@ -106,7 +106,7 @@ impl Features {
 }
 
 /// What the suite plays.
-const ON: &str = "lost_names,parse_aborted,unnamed";
+const ON: &str = "lost_names,unnamed,settings,startup,code";
 /// Scripts for each pool size in the suite.
 const SCRIPTS: u64 = 100;
 const SIZES: [u32; 3] = [1, 2, 20];

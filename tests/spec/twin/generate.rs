@@ -66,7 +66,9 @@ fn startup(dice: &mut Dice, features: Features) -> Vec<(String, String)> {
     let mut chosen = Vec::new();
     for (key, value) in all {
         let twice = chosen.iter().any(|(known, _)| known == key);
-        if dice.chance(12) && !twice {
+        // The packet's own parameter wins over `options`.
+        let both = value.contains("DateStyle") && chosen.iter().any(|(k, _)| k == "DateStyle");
+        if dice.chance(12) && !twice && !(both && !features.has(Features::LOGIN_VALUES)) {
             chosen.push((key.to_owned(), value.to_owned()));
         }
     }
@@ -235,10 +237,8 @@ impl Author {
             "reset no_such_setting",
             "set \"work_mem\" to '5MB'",
             "set \"WORK_MEM\" to '6MB'",
-            "set U&\"work\\005Fmem\" to '6MB'",
             "set my.other = 1; reset my.other",
             "update item set name = set_config('my.var', name, true) where id = 2 returning name",
-            "select set_config('work_mem', null, false)",
             "select case when false then set_config('work_mem', '99MB', false) else 'no' end",
             "explain (costs off) select set_config('work_mem', '98MB', false)",
         ];
