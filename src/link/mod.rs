@@ -20,6 +20,7 @@
 //! unnamed.rs     the unnamed statement, and how it is kept
 //! names.rs       our names in errors
 //! answer.rs      instead of a server
+//! flush.rs       what is left for the client when the server is gone
 //! ledger.rs      what statements did to the session
 //! session.rs     the session on this server, a held BEGIN
 //! texts.rs       SQL as it goes out
@@ -28,6 +29,7 @@
 //! ```
 
 mod answer;
+mod flush;
 mod heal;
 mod hold;
 mod ledger;
@@ -62,6 +64,7 @@ use crate::session::prepared::{ClientStatements, Unnamed};
 use crate::session::state::{ListenChange, SessionState};
 use crate::stats::ClientSlot;
 use crate::stats::clock::now_us;
+pub use flush::{flush, poll_flush};
 use heal::Heal;
 use hold::Hold;
 use ledger::Ledger;
@@ -476,30 +479,4 @@ impl<'a> Link<'a> {
     fn mode(&self) -> PoolMode {
         self.client.pool.mode()
     }
-}
-
-/// Writes what is left for the client after a link; the server is long with somebody else.
-/// Cancel safe: what was sent is marked as sent.
-pub async fn flush(client: &mut ClientSide) -> Result<(), &'static str> {
-    poll_fn(|cx| poll_flush(client, cx)).await
-}
-
-/// HOT. As `flush`.
-pub fn poll_flush(client: &mut ClientSide, cx: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
-    while !client.outbound.unsent().is_empty() {
-        match client.stream.poll_write(cx, client.outbound.unsent()) {
-            Poll::Ready(Ok(n)) if n > 0 => client.outbound.sent(n),
-            Poll::Ready(_) => return Poll::Ready(Err("client unexpected eof")),
-            // Only who does not read is given up: the others are still to be told why.
-            Poll::Pending if client.slot.has_order() => {
-                return Poll::Ready(Err("admin forced disconnect"));
-            }
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    if client.stream.is_tls() && ready!(client.stream.poll_flush(cx)).is_err() {
-        return Poll::Ready(Err("client unexpected eof"));
-    }
-    client.outbound.release_if_empty();
-    Poll::Ready(Ok(()))
 }
