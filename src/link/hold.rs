@@ -17,7 +17,7 @@ use crate::wire::frontend::{self, tag};
 /// queue of one server then has about 24 kB.
 const MAX_OUTSTANDING: usize = 1024;
 /// How few must be left before the client is read on: one Flush for many requests.
-const RESUME_AT: usize = MAX_OUTSTANDING / 2;
+const RESUME_AT: u32 = MAX_OUTSTANDING as u32 / 2;
 
 /// What is held, and why.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Hold {
     /// The first unparsed message waits: it is to be looked at again after each step.
     pub is_held: bool,
     /// Until at most so many requests are outstanding.
-    until: Option<usize>,
+    until: Option<u32>,
     /// Until every request is answered: the message is about names of prepared statements.
     pub waits_for_all: bool,
     /// A command that may drop all prepared statements is outstanding.
@@ -52,7 +52,11 @@ impl Link<'_> {
             return false;
         }
         let outstanding = pending.len();
-        if self.hold.until.is_none_or(|until| outstanding <= until) {
+        if self
+            .hold
+            .until
+            .is_none_or(|until| outstanding <= until as usize)
+        {
             self.hold.until = self.reason_to_wait(header, outstanding);
             if self.hold.until.is_none() {
                 return false;
@@ -72,7 +76,7 @@ impl Link<'_> {
     }
 
     /// How few requests must be outstanding before the message may go, when that is not so now.
-    fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<usize> {
+    fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<u32> {
         let names = self.asked.as_ref().is_some_and(|asked| asked.is_sent)
             || (self.hold.may_drop && self.may_name_statement(header));
         if names && header.tag != tag::SYNC {
