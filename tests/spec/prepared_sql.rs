@@ -4,7 +4,8 @@ use crate::only_pgweir;
 use crate::support::frames::{
     bind, close, describe, execute, extended, parse, query, run_prepared, sync,
 };
-use crate::support::{Bouncer, Login, Pg, RawClient, Reply, Running};
+use crate::support::{Bouncer, Login, Pg, RawClient, Reply, Running, output_of, programs};
+use std::process::Command;
 
 struct Scene {
     bouncer: Running,
@@ -389,4 +390,26 @@ fn as_in_pgbouncer_nothing_is_followed() {
     let names = "select count(*) from pg_prepared_statements where name = 'own_name'";
     assert_eq!(client.one(names), "1");
     client.ok("deallocate all");
+}
+
+/// By psycopg2 (`tests/tools/prepared_session.py`).
+#[test]
+fn psycopg2_prepares_and_executes_among_neighbours() {
+    only_pgweir!();
+    for size in [1, 2, 20] {
+        let scene = Scene::new(size);
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/tools/prepared_session.py"
+        );
+        let mut command = Command::new(programs::find("python"));
+        command.arg(script).args([
+            "--port",
+            &scene.bouncer.port.to_string(),
+            "--database",
+            &scene.database,
+        ]);
+        let (status, out, error) = output_of(&mut command);
+        assert!(status.success(), "pool of {size}: {out}{error}");
+    }
 }
