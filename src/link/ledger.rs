@@ -60,6 +60,8 @@ pub(super) struct Ledger {
     portals: Option<Box<Portals>>,
     /// Tracked parameters that went back to where the server started: a set of positions.
     pub restores: u64,
+    /// A text that was not looked at as a whole speaks of prepared statements.
+    pub has_own_names: bool,
     /// Something failed since the last command that ended a transaction.
     has_failed: bool,
     /// A statement has changed settings by a value that its text does not say.
@@ -240,6 +242,9 @@ impl Link<'_> {
     pub(super) fn settle_ready(&mut self, status: Status) -> Result<(), End> {
         if !self.watch.is_on() {
             return Ok(());
+        }
+        if std::mem::take(&mut self.ledger.has_own_names) {
+            self.own_server()?;
         }
         if status == Status::Idle {
             if self.is_changing() {

@@ -330,7 +330,9 @@ impl Link<'_> {
         self.settle_error();
         self.observe_error(header);
         self.undo();
-        self.release_query();
+        if !begins {
+            self.release_query();
+        }
         if self.heal.is_armed() && !self.server.pending.holds_healable() {
             self.disarm();
         }

@@ -147,6 +147,7 @@ impl Link<'_> {
         let can_repeat = !self.server.is_fresh && self.is_one_query();
         let Some(held) = &mut self.held else { return };
         held.is_sent = true;
+        self.heal.is_explicit = true;
         held.again = can_repeat.then(|| self.client.inbound.unparsed().into());
         self.server.unnamed = None;
         let mut out = Vec::with_capacity(held.begin.len() + 40);

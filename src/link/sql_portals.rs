@@ -64,7 +64,7 @@ impl Link<'_> {
             return Ok(About::Nothing);
         }
         let [place] = found.uses.as_slice() else {
-            self.server.is_private = true;
+            self.own_server()?;
             return Ok(About::Nothing);
         };
         match self.meant(text, place) {

@@ -20,6 +20,8 @@ use crate::net::buf::LARGE;
 use crate::server::pending::{Answering, Named, Request};
 use crate::session::prepared::{Body, SERVER_PREFIX, SqlUse, Statement};
 use crate::sql::{self, NameUse, NameUses, Usage};
+use crate::stats::Pins;
+use crate::stats::clock::now_us;
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Header};
 use crate::wire::frontend;
@@ -59,7 +61,7 @@ impl Link<'_> {
     fn take_names(&mut self, header: Header) -> Result<Option<Places>, End> {
         if header.total > LARGE {
             // Too long to be changed.
-            self.server.is_private = true;
+            self.own_server()?;
             return Ok(Some(Places::new()));
         }
         if !self.has_whole(header) || !self.is_settled() {
@@ -72,7 +74,7 @@ impl Link<'_> {
         }
         let only_executes = found.uses.iter().all(|one| one.usage == Usage::Execute);
         if found.is_unclear || (found.statements > 1 && !only_executes) {
-            return Ok(self.make_real(&found));
+            return self.make_real(&found);
         }
         match found.uses.as_slice() {
             [one] if found.statements == 1 => self.take_one(header, one),
@@ -85,7 +87,8 @@ impl Link<'_> {
     pub(super) fn is_settled(&mut self) -> bool {
         self.answer_synthetics();
         let pending = &self.server.pending;
-        if pending.is_empty() || pending.in_copy() {
+        let only_begins = pending.begins() && pending.len() == 1;
+        if pending.is_empty() || pending.in_copy() || only_begins {
             self.hold.waits_for_all = false;
             return true;
         }
@@ -209,15 +212,15 @@ impl Link<'_> {
 
     /// Every name the text speaks of is prepared under the client's own name; the server is the
     /// client's own.
-    fn make_real(&mut self, found: &NameUses) -> Option<Places> {
+    fn make_real(&mut self, found: &NameUses) -> Result<Option<Places>, End> {
         if !self.has_room_for_parse() {
-            return None;
+            return Ok(None);
         }
         let names: Vec<Box<[u8]>> = match found.is_unclear {
             true => self.client.statement_names(),
             false => found.uses.iter().map(|one| one.name.clone()).collect(),
         };
-        self.server.is_private = true;
+        self.own_server()?;
         for name in names {
             let Some(statement) = self.client.drop_statement(&name) else {
                 continue;
@@ -228,7 +231,26 @@ impl Link<'_> {
             self.inject(&name, &statement, None);
         }
         self.is_fronted = !self.server.pending.is_empty();
-        Some(Places::new())
+        Ok(Some(Places::new()))
+    }
+
+    /// The server is the client's own: it holds names that only this client knows.
+    pub(super) fn own_server(&mut self) -> Result<(), End> {
+        if !self.keeps_state {
+            self.server.is_private = true;
+            return Ok(());
+        }
+        self.server.pins = self.server.pins.or(Pins::PREPARED);
+        if self.server.show_pins(&self.client.slot, now_us()) {
+            Ok(())
+        } else {
+            Err(End::Fatal(ClientError::too_many_pins()))
+        }
+    }
+
+    /// Whether the server may hold names that only this client knows.
+    pub(super) fn is_own_server(&self) -> bool {
+        self.server.is_private || self.server.pins.has(Pins::PREPARED)
     }
 
     /// Prepares a statement under a name, by messages of ours.
@@ -380,7 +402,8 @@ impl Link<'_> {
     /// An error hit what we had put in front of a Query: PostgreSQL skips the Query, and says nothing
     /// more until a Sync.
     pub(super) fn release_query(&mut self) {
-        if std::mem::take(&mut self.is_fronted) && self.server.pending.is_skipping() {
+        let is_fronted = std::mem::take(&mut self.is_fronted);
+        if is_fronted && self.server.pending.is_skipping() {
             self.client.inbound.insert_parsed(&frontend::SYNC);
             self.server.pending.push_final(Request::Sync);
         }

@@ -7,7 +7,8 @@ use crate::error::ClientError;
 use crate::net::buf::LARGE;
 use crate::server::pending::{Named, Request, Undo};
 use crate::session::prepared::{ClientStatements, Statement};
-use crate::stats::Count;
+use crate::stats::clock::now_us;
+use crate::stats::{Count, Pins};
 use crate::wire::frame::{self, HEADER, Header};
 use crate::wire::frontend::{self, tag};
 
@@ -80,7 +81,7 @@ impl Link<'_> {
         }
         if header.total > LARGE {
             // Too long to keep: the server becomes the client's own.
-            self.server.is_private = true;
+            self.own_server()?;
             self.send_extended(header, Request::Parse(None));
             return Ok(true);
         }
@@ -299,7 +300,7 @@ impl Link<'_> {
     /// Close of a statement is never sent: other clients may share it.
     fn take_close(&mut self, header: Header, name: &[u8]) -> Result<bool, End> {
         let statement = self.client.drop_statement(name);
-        if statement.is_none() && self.server.is_private {
+        if statement.is_none() && self.is_own_server() {
             let range = HEADER + 1..HEADER + 1 + name.len();
             return self.pass_private(header, Request::Close, range);
         }
@@ -325,7 +326,7 @@ impl Link<'_> {
         request: Request,
         name: std::ops::Range<usize>,
     ) -> Result<bool, End> {
-        if !self.server.is_private {
+        if !self.is_own_server() {
             if !self.keeps_state {
                 return Err(End::Fatal(ClientError::statement_unknown()));
             }
@@ -419,6 +420,10 @@ impl Link<'_> {
             }
         }
         server.slot.set_prepared(server.statements.len());
+        if server.pins.has(Pins::PREPARED) {
+            server.pins = server.pins.without(Pins::PREPARED);
+            self.server.show_pins(&self.client.slot, now_us());
+        }
         self.client.slot.set_prepared(held.len());
         self.client.statements = (!held.is_empty()).then(|| Box::new(held));
     }

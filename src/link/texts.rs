@@ -192,6 +192,8 @@ impl Link<'_> {
                 self.server.tracker.uploaded(now);
             }
             self.ledger.touched |= found.touches;
+            // Too long to have our names put in.
+            self.ledger.has_own_names |= found.touches.has(Touches::PREPARED);
             self.server.pending.set_deeds(found.deeds);
         }
         self.observed.batch_us = now;

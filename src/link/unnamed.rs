@@ -17,7 +17,7 @@ use super::{End, Link, UnnamedSummary};
 use crate::net::buf::LARGE;
 use crate::server::pending::{Named, Request};
 use crate::session::prepared::{SentParse, SqlUse, Statement, Unnamed};
-use crate::sql::{self, Usage};
+use crate::sql::{self, Touches, Usage};
 use crate::stats::Count;
 use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Header};
@@ -37,7 +37,9 @@ impl Link<'_> {
     /// What a Parse depends on beside its text and types.
     pub(super) fn parse_context(&self) -> u64 {
         let age = self.client.pool.database.schema_age();
-        self.client.params.parse_context() ^ age.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        let settings = self.client.session.settings().parse_context();
+        let params = self.client.params.parse_context();
+        params ^ settings.rotate_left(32) ^ age.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     /// HOT. A Query: there is no unnamed statement behind it.
@@ -115,7 +117,9 @@ impl Link<'_> {
     /// The shared statement of the Parse at hand, where it may be used for it.
     fn kept_statement(&mut self, header: Header) -> Option<Arc<Statement>> {
         let is_open = self.server.status != Status::Failed;
-        if !is_open || self.server.is_private || self.heal.has_new_schema {
+        let is_own = self.server.is_private || !self.server.pins.is_empty();
+        let has_own_tables = self.ledger.touched.has(Touches::TEMPORARY);
+        if !is_open || is_own || has_own_tables || self.heal.has_new_schema {
             return None;
         }
         let body = &self.client.inbound.unparsed()[HEADER + 1..header.total];
