@@ -385,7 +385,7 @@ impl Link<'_> {
         let params = shared
             .tracked
             .difference(&self.client.params, &self.server.start_params);
-        let mut sql = String::from("RESET SESSION AUTHORIZATION;RESET ALL;");
+        let mut sql = String::from("RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;");
         sql.push_str(&params.unwrap_or_default());
         sql.push_str(&Settings::whole(&wants));
         self.server.session.adopt(wants);
