@@ -194,11 +194,14 @@ impl Link<'_> {
         }
         let shared = &self.client.pool.shared;
         let (store, tracked) = (&shared.settings, &*shared.tracked);
+        let bit = |name: &str| {
+            let position = tracked.index_of(name.as_bytes());
+            position.map_or(0, |at| 1u64.checked_shl(at as u32).unwrap_or(0))
+        };
         match effect {
-            Effect::Reset(name) => {
-                let position = tracked.index_of(name.as_bytes());
-                let bit = position.map_or(0, |at| 1u64.checked_shl(at as u32).unwrap_or(0));
-                self.ledger.restores |= bit;
+            Effect::Reset(name) => self.ledger.restores |= bit(name),
+            Effect::Set { name, .. } | Effect::SetList { name, .. } => {
+                self.ledger.restores &= !bit(name);
             }
             Effect::ResetAll | Effect::DiscardAll => self.ledger.restores = u64::MAX,
             _ => {}
@@ -351,7 +354,7 @@ impl Link<'_> {
             self.client.session.settings(),
             self.server.session.settings(),
         ) && Arc::ptr_eq(&self.client.params, &self.server.params);
-        if is_same || self.in_frame > 0 || !self.server.pending.is_empty() {
+        if is_same || self.in_frame > 0 || self.server.pending.awaits_client() {
             return;
         }
         if let Some(sql) = self.session_difference() {

@@ -210,6 +210,12 @@ impl Pending {
         }
     }
 
+    /// Whether anything of the client's own is outstanding.
+    pub fn awaits_client(&self) -> bool {
+        let mut queue = self.queue.iter();
+        queue.any(|request| !matches!(request, Request::Own(_)))
+    }
+
     /// What was sent behind the request that is being answered, in order.
     pub fn behind_first(&self) -> impl Iterator<Item = &Request> {
         self.queue.iter().skip(1)

@@ -340,7 +340,7 @@ fn drivers_read_numbers_as_numbers() {
     let database = pg.database();
     let bouncer = Bouncer::new(pg).start();
     let mut holder = client(&bouncer, &database, "holder");
-    holder.ok("begin");
+    holder.ok("begin; select 1");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -220,7 +220,7 @@ fn the_log_has_the_lines_operators_look_for() {
     client.one("select 1");
     client.close();
     let mut lost = bouncer.client();
-    lost.ok("begin");
+    lost.ok("begin; select 1");
     lost.vanish();
     let _ = bouncer.login().user("nobody_knows").refused();
     for text in [
