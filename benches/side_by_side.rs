@@ -3,10 +3,16 @@
 //! `cargo bench --bench side_by_side -- [--quick] [--only NAME,..] [--rounds N] [--seconds N]
 //! [--pgweir PATH] [--pgbouncer PATH] [--trust] [--lanes 1,all] [--insight] [--list]`
 //!
-//! Prints one Markdown table of ratios pgweir : PgBouncer (median, and the range over the rounds);
-//! with `--insight`, of pgweir with insight on : off.
-//! CPU is what the kernel accounts to the processes, divided by the transactions pgbench counted
-//! between the same two moments; logins are over by then, except where they are what is measured.
+//! `--list` shows the workloads and runs nothing; `--quick` is 3 rounds of 3 s without counting
+//! system calls; `--trust` is no passwords; `--lanes` has one contender for each value.
+//! A pgweir with `keep_unnamed = 1` (and the first of `--lanes`) takes part where `--list` says so.
+//!
+//! Prints two Markdown tables of ratios pgweir : PgBouncer (median, and the range over the rounds):
+//! what the pooler costs, and what pooler and PostgreSQL cost together. With `--insight` they are
+//! of pgweir with insight on : off.
+//! CPU is what the kernel accounts to the processes (for PostgreSQL: the postmaster, its children
+//! and those it has reaped), divided by the transactions pgbench counted between the same two
+//! moments; logins are over by then, except where they are what is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "side_by_side/measure.rs"]
@@ -71,7 +77,12 @@ fn options() -> Option<Options> {
             "--insight" => all.insight = true,
             "--list" => {
                 for workload in workload::all() {
-                    println!("{:12} {}", workload.name, workload.title);
+                    let kept = if workload.is_run_kept() {
+                        "; also with keep_unnamed = 1"
+                    } else {
+                        ""
+                    };
+                    println!("{:12} {}{kept}", workload.name, workload.title);
                 }
                 return None;
             }
@@ -86,8 +97,18 @@ pub struct Contender {
     pub name: String,
     binary: PathBuf,
     own: bool,
-    lanes: Option<String>,
-    insight: Option<u8>,
+    /// Lines of `[pgweir]`.
+    settings: Vec<(&'static str, String)>,
+    /// Which workloads it takes part in.
+    joins: fn(&Workload) -> bool,
+}
+
+/// The setting for a value of `--lanes`; `all` is the default.
+fn lanes_setting(lanes: &str) -> Vec<(&'static str, String)> {
+    match lanes {
+        "all" => Vec::new(),
+        _ => vec![("lanes", lanes.to_owned())],
+    }
 }
 
 fn contenders(options: &Options) -> Vec<Contender> {
@@ -96,8 +117,8 @@ fn contenders(options: &Options) -> Vec<Contender> {
             name: format!("pgweir, lanes = 1, insight = {insight}"),
             binary: options.pgweir.clone(),
             own: true,
-            lanes: Some("1".to_owned()),
-            insight: Some(insight),
+            settings: vec![("lanes", "1".to_owned()), ("insight", insight.to_string())],
+            joins: |_| true,
         };
         return vec![pgweir(0), pgweir(1)];
     }
@@ -106,8 +127,8 @@ fn contenders(options: &Options) -> Vec<Contender> {
         name: measure::first_line(Command::new(&pgbouncer).arg("-V")),
         binary: pgbouncer,
         own: false,
-        lanes: None,
-        insight: None,
+        settings: Vec::new(),
+        joins: |_| true,
     }];
     let version = measure::first_line(Command::new(&options.pgweir).arg("-V"));
     let own = version.contains("pgweir") || !version.starts_with("PgBouncer");
@@ -120,8 +141,19 @@ fn contenders(options: &Options) -> Vec<Contender> {
             },
             binary: options.pgweir.clone(),
             own,
-            lanes: (lanes != "all").then(|| lanes.clone()),
-            insight: None,
+            settings: lanes_setting(lanes),
+            joins: |_| true,
+        });
+    }
+    if let (true, Some(lanes)) = (own, options.lanes.first()) {
+        let mut settings = lanes_setting(lanes);
+        settings.push(("keep_unnamed", "1".to_owned()));
+        all.push(Contender {
+            name: format!("pgweir, lanes = {lanes}, keep_unnamed = 1"),
+            binary: options.pgweir.clone(),
+            own,
+            settings,
+            joins: Workload::is_run_kept,
         });
     }
     all
@@ -158,11 +190,8 @@ impl Contender {
             .set("max_prepared_statements", 200)
             .pool_size(20)
             .open_files(8192);
-        if let Some(lanes) = &self.lanes {
-            bouncer = bouncer.own("lanes", lanes);
-        }
-        if let Some(insight) = self.insight {
-            bouncer = bouncer.own("insight", insight);
+        for (key, value) in &self.settings {
+            bouncer = bouncer.own(key, value);
         }
         if let Some(authority) = tls {
             let (cert, key) = authority.sign("localhost");
@@ -182,7 +211,7 @@ impl Contender {
 fn main() {
     let Some(options) = options() else { return };
     raise_file_limit();
-    let contenders = contenders(&options);
+    let mut contenders = contenders(&options);
     let pg = Pg::with("max_connections = 200\nshared_buffers = 256MB\n");
     workload::prepare(&pg);
     let authority = Authority::new("bench");
@@ -194,6 +223,7 @@ fn main() {
         !chosen.is_empty(),
         "no workload of that name; --list shows them"
     );
+    contenders.retain(|contender| chosen.iter().any(contender.joins));
     println!("{}", report::heading(&pg, &contenders, &options));
     let mut rows = Vec::new();
     for workload in &chosen {
@@ -205,6 +235,7 @@ fn main() {
         rows.push(row);
     }
     println!("{}", report::table(&contenders, &rows));
+    println!("{}", report::sums(&contenders, &rows));
 }
 
 fn raise_file_limit() {
@@ -225,16 +256,19 @@ fn alternate(
     authority: &Authority,
 ) -> report::Row {
     let tls = workload.tls.then_some(authority);
-    let running: Vec<Running> = contenders
+    let running: Vec<Option<Running>> = contenders
         .iter()
-        .map(|c| c.start(pg, options, tls))
+        .map(|c| (c.joins)(workload).then(|| c.start(pg, options, tls)))
         .collect();
     let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); contenders.len()];
     for round in 0..options.rounds {
         for step in 0..running.len() {
             // Each round begins with another pooler: nobody is always the one after a checkpoint.
             let who = (round + step) % running.len();
-            let sample = measure::run(pg, &running[who], workload, options.seconds);
+            let Some(pooler) = &running[who] else {
+                continue;
+            };
+            let sample = measure::run(pg, pooler, workload, options.seconds);
             eprintln!(
                 "  {} round {round} {}: {sample}",
                 workload.name, contenders[who].name
@@ -242,14 +276,11 @@ fn alternate(
             samples[who].push(sample);
         }
     }
-    let syscalls = if options.syscalls && workload.count_syscalls {
-        running
-            .iter()
-            .map(|pooler| measure::syscalls(pooler, workload))
-            .collect()
-    } else {
-        vec![None; running.len()]
-    };
+    let is_counted = options.syscalls && workload.count_syscalls;
+    let syscalls = running
+        .iter()
+        .map(|pooler| measure::syscalls(pooler.as_ref().filter(|_| is_counted)?, workload))
+        .collect();
     report::Row {
         title: workload.title.clone(),
         idle: false,
@@ -262,6 +293,10 @@ fn alternate(
 fn idle(pg: &Pg, contenders: &[Contender], options: &Options, workload: &Workload) -> report::Row {
     let mut samples: Vec<Vec<Sample>> = Vec::new();
     for contender in contenders {
+        if !(contender.joins)(workload) {
+            samples.push(Vec::new());
+            continue;
+        }
         let pooler = contender.start(pg, options, None);
         let login = || Login::new(pooler.port).user("scram_user");
         let mut first: Vec<RawClient> = (0..20).map(|_| login().connect()).collect();

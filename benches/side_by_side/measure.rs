@@ -19,11 +19,18 @@ pub struct Sample {
     pub postgres: f64,
     pub switches: f64,
     pub rss_per_client: f64,
+    /// Transactions that pgbench counted as failed, in the whole run.
+    pub failed: u64,
 }
 
 impl Sample {
     pub fn pooler(&self) -> f64 {
         self.pooler_user + self.pooler_system
+    }
+
+    /// CPU of pooler and PostgreSQL together.
+    pub fn sum(&self) -> f64 {
+        self.pooler() + self.postgres
     }
 }
 
@@ -38,7 +45,11 @@ impl fmt::Display for Sample {
             self.pooler_system,
             self.postgres,
             self.switches
-        )
+        )?;
+        match self.failed {
+            0 => Ok(()),
+            failed => write!(f, ", {failed} FAILED transactions"),
+        }
     }
 }
 
@@ -71,6 +82,7 @@ pub fn run(pg: &Pg, pooler: &Running, workload: &Workload, seconds: u32) -> Samp
     let lines = BufReader::new(pgbench.stderr.take().expect("a pipe"));
     let (mut first, mut last) = (Snapshot::default(), Snapshot::default());
     let (mut transactions, mut began, mut ended) = (0.0, None, 0.0);
+    let mut failed_so_far = 0;
     let mut said = String::new();
     for line in lines.lines().map_while(Result::ok) {
         let Some((at, tps)) = progress(&line) else {
@@ -79,6 +91,7 @@ pub fn run(pg: &Pg, pooler: &Running, workload: &Workload, seconds: u32) -> Samp
             continue;
         };
         let now = Snapshot::take(pg, pooler);
+        failed_so_far += failed(&line);
         match began {
             None => (first, began) = (now, Some(at)),
             Some(_) => {
@@ -106,6 +119,7 @@ pub fn run(pg: &Pg, pooler: &Running, workload: &Workload, seconds: u32) -> Samp
         postgres: per(last.postgres_ns.saturating_sub(first.postgres_ns)),
         switches: (last.switches - first.switches) as f64 / transactions,
         rss_per_client: 0.0,
+        failed: failed_so_far,
     }
 }
 
@@ -143,6 +157,14 @@ fn progress(line: &str) -> Option<(f64, f64)> {
     let (at, rest) = rest.split_once(" s, ")?;
     let (tps, _) = rest.split_once(" tps")?;
     Some((at.parse().ok()?, tps.parse().ok()?))
+}
+
+/// `..., 3 failed` in a progress line: failed transactions since the line before; only pgbench 15
+/// and later say it.
+fn failed(line: &str) -> u64 {
+    line.split(", ")
+        .find_map(|part| part.trim().strip_suffix(" failed")?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Nanoseconds on a CPU, summed over all threads.

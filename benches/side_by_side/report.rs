@@ -1,4 +1,4 @@
-//! The table.
+//! The tables.
 
 use crate::measure::{Sample, first_line};
 use crate::support::Pg;
@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-/// One workload: for each contender the samples of all rounds; the first is what the others are
-/// compared with.
+/// One workload: for each contender the samples of all rounds (none if it takes no part); the first
+/// is what the others are compared with.
 pub struct Row {
     pub title: String,
     pub idle: bool,
@@ -49,6 +49,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Round by round against the first: neighbours in time saw the same machine.
 fn ratio(row: &Row, who: usize, value: impl Fn(&Sample) -> f64) -> String {
+    if row.samples[who].is_empty() {
+        return NONE.to_owned();
+    }
     let pairs = row.samples[who].iter().zip(&row.samples[0]);
     let ratios: Vec<f64> = pairs
         .map(|(own, other)| value(own) / value(other))
@@ -61,11 +64,17 @@ fn ratio(row: &Row, who: usize, value: impl Fn(&Sample) -> f64) -> String {
     format!("{:.2} [{low:.2}–{high:.2}]", median(ratios))
 }
 
+/// What stands for a contender that takes no part or a figure that is not known.
+const NONE: &str = "–";
+
 fn middle(row: &Row, who: usize, value: impl Fn(&Sample) -> f64) -> f64 {
     median(row.samples[who].iter().map(value).collect())
 }
 
 fn cpu(row: &Row, who: usize) -> String {
+    if row.samples[who].is_empty() {
+        return NONE.to_owned();
+    }
     let (user, system) = (
         middle(row, who, |s| s.pooler_user),
         middle(row, who, |s| s.pooler_system),
@@ -79,18 +88,30 @@ fn cpu(row: &Row, who: usize) -> String {
 /// One workload in one line, for the terminal while it runs.
 pub fn line(row: &Row) -> String {
     let mut out = format!("{}:", row.title);
-    for who in 1..row.samples.len() {
+    for who in (1..row.samples.len()).filter(|&who| !row.samples[who].is_empty()) {
         let of = if row.idle {
             ratio(row, who, |s| s.rss_per_client)
         } else {
             ratio(row, who, Sample::pooler)
         };
         let _ = write!(out, "  [{who}] {of}");
+        if !row.idle {
+            let _ = write!(out, " (with PostgreSQL {})", ratio(row, who, Sample::sum));
+        }
     }
     out
 }
 
-/// The Markdown table.
+/// The row's title, and what pgbench held against it.
+fn title(row: &Row) -> String {
+    let failed: u64 = row.samples.iter().flatten().map(|s| s.failed).sum();
+    match failed {
+        0 => row.title.clone(),
+        _ => format!("{} ({failed} FAILED transactions)", row.title),
+    }
+}
+
+/// The Markdown table of what the pooler costs.
 pub fn table(contenders: &[Contender], rows: &[Row]) -> String {
     let mut out = format!(
         "| workload | {}: CPU µs per transaction (user + system) |",
@@ -102,7 +123,7 @@ pub fn table(contenders: &[Contender], rows: &[Row]) -> String {
     out += " PostgreSQL CPU ratio | context switches per transaction | system calls per transaction | TPS ratio |\n";
     out += &format!("|---|{}\n", "---|".repeat(5 + 2 * (contenders.len() - 1)));
     for row in rows {
-        let _ = write!(out, "| {} |", row.title);
+        let _ = write!(out, "| {} |", title(row));
         if row.idle {
             idle_cells(&mut out, row);
         } else {
@@ -113,9 +134,56 @@ pub fn table(contenders: &[Contender], rows: &[Row]) -> String {
     out
 }
 
+/// The Markdown table of what pooler and PostgreSQL cost together; empty without a load.
+pub fn sums(contenders: &[Contender], rows: &[Row]) -> String {
+    let loads: Vec<&Row> = rows.iter().filter(|row| !row.idle).collect();
+    if loads.is_empty() {
+        return String::new();
+    }
+    let mut out = format!(
+        "| workload | {}: CPU µs per transaction (pooler + PostgreSQL) |",
+        contenders[0].name
+    );
+    for contender in &contenders[1..] {
+        let _ = write!(out, " {}: CPU µs | ratio |", contender.name);
+    }
+    out += &format!("\n|---|---|{}\n", "---|---|".repeat(contenders.len() - 1));
+    for row in loads {
+        let _ = write!(out, "| {} | {} |", title(row), sum(row, 0));
+        for who in 1..row.samples.len() {
+            let _ = write!(
+                out,
+                " {} | {} |",
+                sum(row, who),
+                ratio(row, who, Sample::sum)
+            );
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn sum(row: &Row, who: usize) -> String {
+    if row.samples[who].is_empty() {
+        return NONE.to_owned();
+    }
+    let (pooler, postgres) = (
+        middle(row, who, Sample::pooler),
+        middle(row, who, |s| s.postgres),
+    );
+    format!(
+        "{:.1} ({pooler:.1} + {postgres:.1})",
+        middle(row, who, Sample::sum)
+    )
+}
+
 fn idle_cells(out: &mut String, row: &Row) {
     let _ = write!(out, " {:.0} bytes |", middle(row, 0, |s| s.rss_per_client));
     for who in 1..row.samples.len() {
+        if row.samples[who].is_empty() {
+            let _ = write!(out, " {NONE} | {NONE} |");
+            continue;
+        }
         let bytes = middle(row, who, |s| s.rss_per_client);
         let _ = write!(
             out,
@@ -149,9 +217,12 @@ fn load_cells(out: &mut String, row: &Row) {
     let _ = write!(
         out,
         " {} |",
-        everyone(&|who| format!("{:.2}", middle(row, who, |s| s.switches)))
+        everyone(&|who| match middle(row, who, |s| s.switches) {
+            none if none.is_nan() => NONE.to_owned(),
+            switches => format!("{switches:.2}"),
+        })
     );
-    let calls = |who: usize| row.syscalls[who].map_or("–".to_owned(), |n| format!("{n:.2}"));
+    let calls = |who: usize| row.syscalls[who].map_or(NONE.to_owned(), |n| format!("{n:.2}"));
     let _ = write!(out, " {} |", everyone(&calls));
     let _ = write!(out, " {} |", each(&|who| ratio(row, who, |s| s.tps)));
 }

@@ -37,6 +37,52 @@ SELECT abalance FROM pgbench_accounts WHERE aid = 4711;
 ROLLBACK;
 ";
 
+/// Five statements that differ in every transaction. Each client writes a row that nobody else
+/// writes (on a page of its own), so that no transaction fails to serialize.
+const ODOO_5: &str = r#"
+\set one random(1, 100000 * :scale)
+\set two random(1, 100000 * :scale)
+\set three random(1, 100000 * :scale)
+\set branch random(1, :scale)
+\set amount random(-5000, 5000)
+\set own :client_id * 1000 + 1
+DISCARD ALL;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;
+SELECT (SELECT max("bid") FROM "pgbench_branches"), (SELECT max("tid") FROM "pgbench_tellers");
+SELECT "pgbench_accounts"."aid", "pgbench_accounts"."bid", "pgbench_accounts"."abalance" FROM "pgbench_accounts" WHERE "pgbench_accounts"."aid" IN (:one, :two, :three);
+SELECT "pgbench_tellers"."tid", "pgbench_tellers__bid"."bbalance" FROM "pgbench_tellers" LEFT JOIN "pgbench_branches" AS "pgbench_tellers__bid" ON ("pgbench_tellers"."bid" = "pgbench_tellers__bid"."bid") WHERE "pgbench_tellers"."bid" = :branch ORDER BY "pgbench_tellers"."tid" LIMIT 80;
+UPDATE "pgbench_accounts" SET "abalance" = "__tmp"."abalance"::int4 FROM (VALUES (:own, :amount)) AS "__tmp"("aid", "abalance") WHERE "pgbench_accounts"."aid" = "__tmp"."aid";
+SELECT "pgbench_accounts"."abalance", COALESCE("pgbench_accounts"."filler", 'none-:amount') FROM "pgbench_accounts" WHERE "pgbench_accounts"."aid" = :own;
+COMMIT;
+"#;
+
+/// Twelve statements of the same kind, two of them writes.
+const ODOO_12: &str = r#"
+\set one random(1, 100000 * :scale)
+\set two random(1, 100000 * :scale)
+\set three random(1, 100000 * :scale)
+\set four random(1, 100000 * :scale)
+\set branch random(1, :scale)
+\set teller random(1, 10 * :scale)
+\set amount random(-5000, 5000)
+\set own :client_id * 1000 + 1
+DISCARD ALL;
+BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;
+SELECT (SELECT max("bid") FROM "pgbench_branches"), (SELECT max("tid") FROM "pgbench_tellers");
+SELECT "pgbench_branches"."bid" FROM "pgbench_branches" WHERE ("pgbench_branches"."bid" = :branch) AND ("pgbench_branches"."filler" IS NULL OR "pgbench_branches"."filler" != 'closed-:amount') LIMIT 1;
+SELECT "pgbench_accounts"."aid", "pgbench_accounts"."bid", "pgbench_accounts"."abalance" FROM "pgbench_accounts" WHERE "pgbench_accounts"."aid" IN (:one, :two, :three, :four);
+SELECT "pgbench_tellers"."tid", "pgbench_tellers__bid"."bbalance" FROM "pgbench_tellers" LEFT JOIN "pgbench_branches" AS "pgbench_tellers__bid" ON ("pgbench_tellers"."bid" = "pgbench_tellers__bid"."bid") WHERE "pgbench_tellers"."bid" = :branch ORDER BY "pgbench_tellers"."tid" LIMIT 80;
+SELECT "pgbench_accounts"."abalance" FROM "pgbench_accounts" WHERE "pgbench_accounts"."aid" = :own;
+UPDATE "pgbench_accounts" SET "abalance" = "__tmp"."abalance"::int4 FROM (VALUES (:own, :amount)) AS "__tmp"("aid", "abalance") WHERE "pgbench_accounts"."aid" = "__tmp"."aid";
+SELECT "pgbench_accounts"."abalance", COALESCE("pgbench_accounts"."filler", 'none-:amount') FROM "pgbench_accounts" WHERE "pgbench_accounts"."aid" = :own;
+SELECT "pgbench_accounts"."aid", "pgbench_accounts"."filler" FROM "pgbench_accounts" WHERE ("pgbench_accounts"."aid" >= :one) ORDER BY "pgbench_accounts"."aid" LIMIT 10;
+SELECT COUNT(*) FROM (SELECT FROM "pgbench_accounts" WHERE ("pgbench_accounts"."aid" BETWEEN :two AND :two + 40) LIMIT 101) t;
+SELECT "pgbench_tellers"."tbalance" FROM "pgbench_tellers" WHERE "pgbench_tellers"."tid" IN (:teller);
+UPDATE "pgbench_accounts" SET "filler" = 'written by :client_id with :amount' WHERE "pgbench_accounts"."aid" IN (:own);
+SELECT "pgbench_accounts"."bid", SUM("pgbench_accounts"."abalance"), COUNT(*) FROM "pgbench_accounts" WHERE "pgbench_accounts"."aid" IN (:three, :four, :own) GROUP BY "pgbench_accounts"."bid" ORDER BY "pgbench_accounts"."bid" ASC;
+COMMIT;
+"#;
+
 pub fn all() -> Vec<Workload> {
     let plain = |name: String, title: String, kind, clients| Workload {
         name,
@@ -75,6 +121,15 @@ pub fn all() -> Vec<Workload> {
     );
     odoo.count_syscalls = true;
     all.push(odoo);
+    for (statements, script) in [(5, ODOO_5), (12, ODOO_12)] {
+        let title = format!(
+            "Odoo transaction (DISCARD ALL, BEGIN, {statements} statements, COMMIT), 16 clients"
+        );
+        let name = format!("odoo{statements}");
+        let mut odoo = plain(name, title, Kind::Script(script), 16);
+        odoo.count_syscalls = true;
+        all.push(odoo);
+    }
     let rows = |n| format!("{n} result in rows of 100 bytes");
     let small = Kind::Script("SELECT filler FROM bench_rows LIMIT 560;\n");
     let large = Kind::Script("SELECT filler FROM bench_rows LIMIT 46800;\n");
@@ -152,6 +207,11 @@ pub fn prepare(pg: &Pg) {
 }
 
 impl Workload {
+    /// Whether pgweir also runs it with `keep_unnamed = 1`.
+    pub fn is_run_kept(&self) -> bool {
+        self.kind == Kind::Select("extended") && matches!(self.clients, 16 | 64)
+    }
+
     /// pgbench's arguments but for time and place.
     pub fn arguments(&self, script: &std::path::Path) -> Vec<String> {
         let mut all: Vec<String> = vec!["-n".into(), "-c".into(), self.clients.to_string()];
@@ -165,6 +225,8 @@ impl Workload {
             Kind::Reconnect => all.extend(["-S".into(), "-C".into()]),
             Kind::Script(text) => {
                 std::fs::write(script, text).expect("a script");
+                // pgbench finds out the scale by itself only for its own scripts.
+                all.extend(["-s".into(), SCALE.to_string()]);
                 all.extend(["-f".into(), script.display().to_string()]);
             }
         }
