@@ -204,6 +204,8 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
     let global = &live.config.settings;
     let (max_packet, no_simple_query) = (global.max_packet_size, global.disable_pqexec);
     drop(live);
+    let own = shared.settings.startup(settings);
+    let start = shared.settings.over(&pool.base_settings(), &own);
     let mut client = Client {
         side: ClientSide {
             stream,
@@ -218,7 +220,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             max_packet,
             no_simple_query,
             unnamed: UnnamedSummary::default(),
-            session: SessionState::with_startup(shared.settings.startup(settings)),
+            session: SessionState::with_startup(start),
             listens: Vec::new(),
             listening: None,
             has_notified: false,

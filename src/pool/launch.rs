@@ -282,6 +282,8 @@ impl Pool {
                 }
             }
         }
+        server.session.adopt(self.base_settings());
+        server.session.committed();
         server.start_params = Arc::clone(&server.params);
         self.place_fresh(server, greeting, welcome);
         self.launch_if_wanted();

@@ -3,6 +3,7 @@
 //! Mirrors: `host` (lists and `load_balance_hosts`), `port`, `dbname`, `user`, `password`, the
 //! startup parameters of a database entry, and the order of secrets towards the server (surface 6.8).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Live, Pool};
@@ -11,6 +12,9 @@ use crate::config::{DatabaseConfig, LoadBalance, Secret};
 use crate::net::Endpoint;
 use crate::net::dns::DnsTimes;
 use crate::server::{Address, Dialing, Host, ServerSecret, Target};
+use crate::session::settings::Settings;
+use crate::session::state::SessionState;
+use crate::sql::{self, Rules};
 use crate::stats::ServerSlot;
 
 /// The target of the pool's next connection.
@@ -75,6 +79,25 @@ fn secret_of(pool: &Pool, entry: &DatabaseConfig, live: &Live) -> ServerSecret {
 }
 
 impl Pool {
+    /// The settings that `connect_query` gives each server: every client starts with them.
+    pub fn base_settings(&self) -> Arc<Settings> {
+        let store = &self.shared.settings;
+        let entry = self.database.entry();
+        let query = entry.connect_query.as_bytes();
+        if query.is_empty() {
+            return store.empty();
+        }
+        let rules = Rules::default();
+        let mut session = SessionState::with_startup(store.empty());
+        sql::each_statement(query, rules, |statement| {
+            for effect in sql::effects(query, statement, rules) {
+                session.apply(&effect, store, &self.shared.tracked);
+            }
+        });
+        session.committed();
+        Arc::clone(session.settings())
+    }
+
     /// Where a cancel request for one of this pool's servers goes: its very address.
     pub fn cancel_address(&self, server: &ServerSlot) -> Option<Address> {
         if let Endpoint::Tcp(address) = server.remote {

@@ -319,6 +319,14 @@ impl SettingsStore {
         }
     }
 
+    /// `base` with all that `over` has put on top.
+    pub fn over(&self, base: &Arc<Settings>, over: &Settings) -> Arc<Settings> {
+        let all = Arc::clone(base);
+        over.list.iter().fold(all, |all, setting| {
+            self.replaced(&all, &setting.name, Some(setting))
+        })
+    }
+
     fn replaced(&self, base: &Arc<Settings>, name: &str, to: Option<&Setting>) -> Arc<Settings> {
         let now = base.list.iter().find(|s| *s.name == *name);
         let takes_role = name == AUTHORIZATION;

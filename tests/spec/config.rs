@@ -310,8 +310,20 @@ fn connect_query_runs_once_on_every_new_server() {
         "{database} = host=127.0.0.1 port={} connect_query='set work_mem to ''33MB'''",
         pg.port
     );
-    let bouncer = Bouncer::new(pg).database(line).start();
+    let bouncer = Bouncer::new(pg).database(line).pool_size(1).start();
     assert_eq!(bouncer.client_of(&database).one("show work_mem"), "33MB");
+    // Nor does what clients do to their sessions take it from the next one.
+    let mut client = bouncer.client_of(&database);
+    for sql in [
+        "set work_mem to '44MB'",
+        "reset work_mem",
+        "do $$ begin perform set_config('work_mem', '55MB', false); end $$",
+        "set work_mem to '66MB'; discard all",
+    ] {
+        client.query(sql);
+        let work_mem = bouncer.client_of(&database).one("show work_mem");
+        assert_eq!(work_mem, "33MB", "after {sql}");
+    }
 }
 
 #[test]
