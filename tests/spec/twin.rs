@@ -65,8 +65,10 @@ impl Features {
     pub const CONFIG_PARAMS: u32 = 1 << 17;
     /// A list keeps the spelling that set_config() gave it.
     pub const SPELLING: u32 = 1 << 18;
+    /// RESET and what depends on it in one message: in between the server's own start values hold.
+    pub const MIXED_RESETS: u32 = 1 << 19;
 
-    const NAMES: [(&'static str, u32); 19] = [
+    const NAMES: [(&'static str, u32); 20] = [
         ("settings", Self::SETTINGS),
         ("startup", Self::STARTUP),
         ("discard", Self::DISCARD),
@@ -86,6 +88,7 @@ impl Features {
         ("hidden_code", Self::HIDDEN_CODE),
         ("config_params", Self::CONFIG_PARAMS),
         ("spelling", Self::SPELLING),
+        ("mixed_resets", Self::MIXED_RESETS),
     ];
 
     pub fn has(self, feature: u32) -> bool {
@@ -106,7 +109,7 @@ impl Features {
 }
 
 /// What the suite plays.
-const ON: &str = "lost_names,unnamed,settings,startup,code";
+const ON: &str = "lost_names,unnamed,settings,startup,code,listen,discard,resets,roles";
 /// Scripts for each pool size in the suite.
 const SCRIPTS: u64 = 100;
 const SIZES: [u32; 3] = [1, 2, 20];

@@ -66,6 +66,7 @@ impl Arena {
         let bouncer = Bouncer::new(pg)
             .pool_size(pool_size)
             .set("server_round_robin", u8::from(pool_size > 1))
+            .own("max_pins", pool_size)
             .start();
         let login = bouncer.login().database(&two.0);
         Self {

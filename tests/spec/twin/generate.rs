@@ -43,7 +43,8 @@ fn startup(dice: &mut Dice, features: Features) -> Vec<(String, String)> {
         ("standard_conforming_strings", "on"),
     ];
     if features.has(Features::LOGIN_VALUES) {
-        all.push(("DateStyle", "German"));
+        // SET SESSION AUTHORIZATION also undoes a role of the startup packet.
+        all.extend([("DateStyle", "German"), ("role", "third")]);
     }
     if features.has(Features::STARTUP) {
         all.extend([
@@ -54,7 +55,6 @@ fn startup(dice: &mut Dice, features: Features) -> Vec<(String, String)> {
             ("IntervalStyle", "iso_8601"),
             ("default_transaction_isolation", "repeatable read"),
             ("extra_float_digits", "2"),
-            ("role", "third"),
             ("options", "-c work_mem=7MB -c statement_timeout=70s"),
             (
                 "options",
@@ -68,7 +68,8 @@ fn startup(dice: &mut Dice, features: Features) -> Vec<(String, String)> {
         let twice = chosen.iter().any(|(known, _)| known == key);
         // The packet's own parameter wins over `options`.
         let both = value.contains("DateStyle") && chosen.iter().any(|(k, _)| k == "DateStyle");
-        if dice.chance(12) && !twice && !(both && !features.has(Features::LOGIN_VALUES)) {
+        let is_exact = features.has(Features::LOGIN_VALUES);
+        if dice.chance(12) && !twice && (is_exact || !both) {
             chosen.push((key.to_owned(), value.to_owned()));
         }
     }
@@ -265,10 +266,22 @@ impl Author {
         (*self.dice.pick(&all)).to_owned()
     }
 
+    /// One statement among several.
+    fn part(&mut self) -> String {
+        let text = self.statement();
+        let words = text.to_lowercase();
+        let resets = ["reset", "default", "discard", "time zone local"];
+        let is_reset = resets.iter().any(|word| words.contains(word));
+        if is_reset && !self.features.has(Features::MIXED_RESETS) {
+            return "select 'no reset'".to_owned();
+        }
+        text
+    }
+
     /// Several statements in one Query, often with an error among them.
     fn several(&mut self) -> Step {
         let count = 2 + self.dice.below(3);
-        let mut parts: Vec<String> = (0..count).map(|_| self.statement()).collect();
+        let mut parts: Vec<String> = (0..count).map(|_| self.part()).collect();
         if self.dice.chance(25) {
             let at = self.dice.below(parts.len());
             parts.insert(at, "select 1/0".to_owned());
@@ -311,6 +324,7 @@ impl Author {
                     "select name from item where id = $1".into(),
                     vec!["2".into()],
                 ),
+                _ if count > 1 => (self.part(), Vec::new()),
                 _ => (self.statement(), Vec::new()),
             })
             .collect();
