@@ -92,6 +92,10 @@ impl Client {
             }
             if !self.side.outbound.is_empty() {
                 match link::poll_flush(&mut self.side, cx) {
+                    // A buffer's worth has gone; nobody wakes us for what still waits.
+                    Poll::Ready(Ok(())) if self.side.has_mail() && self.side.block.is_none() => {
+                        continue;
+                    }
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(reason)) => {
                         return Poll::Ready(Next::Leave(Departure::gone(reason)));

@@ -199,6 +199,28 @@ fn many_listeners_hear_each_their_own() {
 }
 
 #[test]
+fn a_burst_of_notifications_larger_than_a_buffer_arrives_whole() {
+    if lacks(Features::LISTEN) {
+        return;
+    }
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).pool_size(2).start();
+    let mut listener = bouncer.client_of(&database);
+    listener.ok("listen burst");
+    let mut sender = bouncer.client_of(&database);
+    let sql = "select pg_notify('burst', n || repeat(' ', 7000)) from generate_series(0, 99) n";
+    for _ in 0..3 {
+        sender.ok(sql);
+        for n in 0..100 {
+            let message = listener.receive().expect("a notification");
+            let heard = String::from_utf8_lossy(&message.body[4..]).into_owned();
+            assert!(heard.starts_with(&format!("burst\0{n} ")), "{n}");
+        }
+    }
+}
+
+#[test]
 fn a_listener_that_never_reads_is_ended_and_the_others_hear_everything() {
     if lacks(Features::LISTEN) {
         return;
