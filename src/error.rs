@@ -268,6 +268,20 @@ impl ClientError {
         )
         .precisely("53400")
     }
+    /// The values are on another server, or mixed with those of other clients. Our own message, so
+    /// with the precise code; no quotes, since it is sent as SQL too.
+    pub fn sequence_elsewhere() -> Self {
+        Self {
+            sqlstate: Cow::Borrowed("55000"),
+            ..Self::fatal(
+                "sequence_elsewhere",
+                "currval and lastval are not available here: the sequence was advanced in an \
+                 earlier transaction, on a server connection that this client did not keep; \
+                 from now on clients of this application keep theirs, so try again from nextval \
+                 on, or use INSERT ... RETURNING",
+            )
+        }
+    }
     /// LISTEN was carried out, but no notification can be delivered.
     pub fn listen_failed(reason: &str) -> Self {
         Self::fatal(

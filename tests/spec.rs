@@ -35,6 +35,8 @@ mod startup;
 // Servers that their clients keep between transactions.
 #[path = "spec/pins.rs"]
 mod pins;
+#[path = "spec/sequences.rs"]
+mod sequences;
 // A process that waits for a server which only itself would give back.
 #[path = "spec/nested.rs"]
 mod nested;

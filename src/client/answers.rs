@@ -11,6 +11,7 @@ use super::serve::Client;
 use crate::config::{PoolMode, SessionMode};
 use crate::link::ClientSide;
 use crate::session::block::Block;
+use crate::session::sequences::Memory;
 use crate::session::state::ListenChange;
 use crate::sql::{self, Control, Effect};
 use crate::stats::clock::now_us;
@@ -156,6 +157,7 @@ fn forget(side: &mut ClientSide, control: Control) {
         Control::DiscardAll => {
             side.forget_statements();
             side.session.discard_all();
+            side.sequences = Memory::default();
             side.listens = vec![ListenChange::UnlistenAll];
         }
         Control::ResetAll => {
@@ -164,6 +166,7 @@ fn forget(side: &mut ClientSide, control: Control) {
             side.session.apply(&Effect::ResetAll, store, tracked);
             side.session.committed();
         }
+        Control::DiscardSequences => side.sequences = Memory::default(),
         Control::DeallocateAll => side.forget_statements(),
         Control::UnlistenAll => side.listens = vec![ListenChange::UnlistenAll],
         _ => {}

@@ -16,6 +16,7 @@ use crate::net::{Endpoint, Stream};
 use crate::pool::Directory;
 use crate::session::block::Block;
 use crate::session::prepared::Unnamed;
+use crate::session::sequences::Memory;
 use crate::session::state::SessionState;
 use crate::stats::events::Event;
 use crate::stats::slots::Identity;
@@ -224,6 +225,7 @@ fn to_client(entered: LoggedIn<DirectoryGate>) -> Option<Client> {
             listens: Vec::new(),
             listening: None,
             has_notified: false,
+            sequences: Memory::default(),
             block: Block::None,
             unnamed_statement: Unnamed::None,
             is_torn: false,

@@ -105,7 +105,11 @@ impl Client {
     /// the client need not wait for one yet. False: it waits for an answer, and its server is dead.
     async fn open_link(&mut self) -> Result<bool, Departure> {
         let since = now_us();
-        let Some(server) = self.side.pool.checkout_idle(self.side.lane, since) else {
+        let side = &self.side;
+        let idle = side
+            .pool
+            .checkout_idle(side.lane, &side.slot, since, side.sequences);
+        let Some(server) = idle else {
             return Ok(true);
         };
         let is_done = self.relay(server, (since, 0)).await? || self.side.inbound.is_empty();
@@ -144,7 +148,8 @@ impl Client {
                 return Err(Departure::error(ClientError::server_shutting_down()));
             }
             let pool = &self.side.pool;
-            match pool.checkout(self.side.lane, &self.side.slot, since) {
+            let memory = self.side.sequences;
+            match pool.checkout(self.side.lane, &self.side.slot, since, memory) {
                 Checkout::Server(server) => {
                     let wait_us = if waited { self.wait_ended(since) } else { 0 };
                     return Ok((server, wait_us));

@@ -12,6 +12,7 @@ use super::{End, Link};
 use crate::error::ClientError;
 use crate::server::pending::Own;
 use crate::session::deed::Deed;
+use crate::session::sequences::Seen;
 use crate::session::settings::Settings;
 use crate::sql::{Effect, Summary, Touches};
 use crate::stats::Pins;
@@ -85,6 +86,9 @@ impl Link<'_> {
         if !self.watch.is_on() {
             return;
         }
+        if let Some(what) = what {
+            self.note_bound_sequences(what);
+        }
         // A name that is not ours may stand for anything.
         let mut touches = what.map_or(Touches::CODE, |what| what.touches);
         touches = self.watch.of_interest(touches);
@@ -133,8 +137,11 @@ impl Link<'_> {
     }
 
     /// The body of a statement that SQL prepared is executed: which values it sets is not looked at.
-    pub(super) fn note_executed(&mut self, touches: Touches) {
-        let mut touches = self.watch.of_interest(touches);
+    pub(super) fn note_executed(&mut self, what: Summary) {
+        let mut seen = Seen::default();
+        seen.add(what.class, what.touches);
+        self.note_sequences(seen);
+        let mut touches = self.watch.of_interest(what.touches);
         if touches.has(Touches::SETTINGS) {
             touches |= Touches::CODE;
         }
@@ -147,6 +154,7 @@ impl Link<'_> {
         if !self.watch.is_on() {
             return;
         }
+        self.sequences_command(header);
         match self.server.pending.deed().cloned() {
             Some(deed) => deed.effects.iter().for_each(|effect| self.settle(effect)),
             None if self.is_changing() || self.ledger.has_failed => {
@@ -168,6 +176,8 @@ impl Link<'_> {
         if own == Own::Session {
             let refusal = (text(fields.sqlstate), text(fields.message));
             self.ledger.refusal = Some(Box::new(refusal));
+        } else if own == Own::Sequences {
+            self.sequences_kept();
         }
     }
 
@@ -238,6 +248,7 @@ impl Link<'_> {
     #[inline]
     pub(super) fn settle_error(&mut self) {
         self.ledger.has_failed = true;
+        self.sequences_failed();
     }
 
     /// HOT. ReadyForQuery of the client's own, told when its frame has been passed on.
@@ -249,6 +260,7 @@ impl Link<'_> {
         if std::mem::take(&mut self.ledger.has_own_names) {
             self.own_server()?;
         }
+        self.settle_sequences(status == Status::Idle)?;
         if status == Status::Idle {
             if self.is_changing() {
                 if self.ledger.has_failed {
@@ -310,6 +322,10 @@ impl Link<'_> {
             Own::Session => self.params_applied(),
             Own::Pins => self.pins_known(),
             Own::FailedBlock => Ok(()),
+            Own::Sequences => {
+                self.sequences_cleaned();
+                Ok(())
+            }
         }
     }
 

@@ -22,6 +22,7 @@
 //! answer.rs      instead of a server
 //! flush.rs       what is left for the client when the server is gone
 //! ledger.rs      what statements did to the session
+//! sequences.rs   currval() in a later transaction
 //! session.rs     the session on this server, a held BEGIN
 //! texts.rs       SQL as it goes out
 //! observe.rs     what insight is told
@@ -38,6 +39,7 @@ mod names;
 mod observe;
 mod replies;
 mod requests;
+mod sequences;
 mod session;
 mod sql_portals;
 mod sql_prepared;
@@ -61,6 +63,7 @@ use crate::session::block::Block;
 use crate::session::deed::Watch;
 use crate::session::params::Params;
 use crate::session::prepared::{ClientStatements, Unnamed};
+use crate::session::sequences::Memory;
 use crate::session::state::{ListenChange, SessionState};
 use crate::stats::ClientSlot;
 use crate::stats::clock::now_us;
@@ -71,6 +74,7 @@ use ledger::Ledger;
 use listening::Heard;
 use observe::Observed;
 use replies::Reset;
+use sequences::Sequences;
 use session::Held;
 use sql_prepared::Asked;
 pub use texts::UnnamedSummary;
@@ -116,6 +120,8 @@ pub struct ClientSide {
     pub listening: Option<Box<Subscription>>,
     /// The transaction that has just ended may have sent notifications to the client itself.
     pub has_notified: bool,
+    /// Where it has advanced sequences.
+    pub sequences: Memory,
     /// A transaction block that no server knows of.
     pub block: Block,
     /// The last link broke off inside a reply: an error message cannot be told apart from it.
@@ -182,6 +188,7 @@ pub struct Link<'a> {
     /// How closely statements are watched.
     watch: Watch,
     ledger: Ledger,
+    sequences: Sequences,
     hold: Hold,
     /// A BEGIN that was held, on its way.
     held: Option<Box<Held>>,
@@ -225,6 +232,7 @@ impl<'a> Link<'a> {
             is_fronted: false,
             watch,
             ledger: Ledger::default(),
+            sequences: Sequences::default(),
             hold: Hold::default(),
             held: None,
             heard: None,

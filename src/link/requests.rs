@@ -20,6 +20,7 @@ impl Link<'_> {
                 }
                 self.in_frame -= n;
                 self.read_rest(n, self.in_frame == 0);
+                self.refuse_long_query()?;
                 self.client.inbound.parse(n);
                 self.pay_sync();
                 continue;
@@ -82,6 +83,10 @@ impl Link<'_> {
                 self.note_query(header);
                 self.end_unnamed();
                 let deeds = self.read_query(header);
+                if let Some(header) = self.refuse_query(header) {
+                    self.send_final(header, Request::Query(None));
+                    return Ok(true);
+                }
                 let header = self.splice_names(header, places);
                 self.send_final(header, Request::Query(deeds));
             }

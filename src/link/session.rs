@@ -42,6 +42,7 @@ impl Link<'_> {
     /// HOT. Puts what is due in front of the client's first message.
     #[inline]
     pub(super) fn match_session(&mut self) {
+        self.match_sequences();
         self.match_settings();
         if !self.client.block.is_none() {
             self.take_block();

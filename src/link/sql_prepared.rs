@@ -188,7 +188,7 @@ impl Link<'_> {
             let what = statement.what;
             let body = Some((what.fingerprint, what.class));
             self.server.tracker.named_body(&one.name, body);
-            self.note_executed(what.touches);
+            self.note_executed(what);
         }
     }
 

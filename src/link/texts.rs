@@ -10,6 +10,7 @@ use super::ledger::may_unpin;
 use crate::insight::tracker::{Text, Tracker};
 use crate::session::deed::{Deed, Deeds, Watch};
 use crate::session::prepared::Statement;
+use crate::session::sequences::Seen;
 use crate::sql::{self, Rules, Stream, Summary, Touches};
 use crate::stats::Activity;
 use crate::stats::clock::now_us;
@@ -33,6 +34,7 @@ struct Found {
     statements: u32,
     touches: Touches,
     deeds: Deeds,
+    sequences: Seen,
 }
 
 /// What is known of the client's unnamed statement.
@@ -86,6 +88,7 @@ impl Link<'_> {
         let mut found = Found::default();
         sql::each_statement(bytes, rules, |one| reader.query(one, bytes, &mut found));
         self.ledger.touched |= found.touches;
+        self.note_sequences(found.sequences);
         (!found.deeds.is_empty()).then(|| Box::new(found.deeds))
     }
 
@@ -192,6 +195,7 @@ impl Link<'_> {
                 self.server.tracker.uploaded(now);
             }
             self.ledger.touched |= found.touches;
+            self.note_sequences(found.sequences);
             // Too long to have our names put in.
             self.ledger.has_own_names |= found.touches.has(Touches::PREPARED);
             self.server.pending.set_deeds(found.deeds);
@@ -251,6 +255,7 @@ impl Reader<'_> {
             let fingerprint = self.tracker.statement(statement, text, self.began);
             self.activity.begin(fingerprint, statement.writes);
         }
+        found.sequences.add(statement.class, statement.touches);
         let mut touches = self.watch.of_interest(statement.touches);
         if self.is_pinned {
             touches |= may_unpin(statement.class);

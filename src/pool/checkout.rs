@@ -9,6 +9,7 @@ use super::pooled::PooledServer;
 use super::state::{Grant, State, Waiter};
 use super::{Pool, release};
 use crate::error::ClientError;
+use crate::session::sequences::Memory;
 use crate::stats::ClientSlot;
 
 /// What a client gets.
@@ -74,16 +75,18 @@ fn usable(mut server: Box<PooledServer>, lane: usize) -> Option<Box<PooledServer
 
 impl Pool {
     /// HOT. A server for `client` on `lane`, or a place in the queue. `since_us`: when the request
-    /// came in.
+    /// came in; `memory`: where its sequences may be.
     pub fn checkout(
         self: &Arc<Self>,
         lane: usize,
         client: &Arc<ClientSlot>,
         since_us: u64,
+        memory: Memory,
     ) -> Checkout {
         loop {
             let mut state = self.lock();
-            let Some(server) = state.take_idle(lane) else {
+            let own = state.take_own(lane, client, memory);
+            let Some(server) = own.or_else(|| state.take_idle(lane)) else {
                 return self.queue(state, lane, client, since_us);
             };
             let check = needs_check(&state, &server, since_us);
@@ -99,13 +102,20 @@ impl Pool {
     }
 
     /// HOT. An idle server that can be used at once, if there is one; never queues.
-    pub fn checkout_idle(self: &Arc<Self>, lane: usize, now: u64) -> Option<Box<PooledServer>> {
+    pub fn checkout_idle(
+        self: &Arc<Self>,
+        lane: usize,
+        client: &ClientSlot,
+        now: u64,
+        memory: Memory,
+    ) -> Option<Box<PooledServer>> {
         loop {
             let mut state = self.lock();
             if state.waiting() > 0 {
                 return None;
             }
-            let server = state.take_idle(lane)?;
+            let own = state.take_own(lane, client, memory);
+            let server = own.or_else(|| state.take_idle(lane))?;
             let check = needs_check(&state, &server, now);
             drop(state);
             let Some(server) = usable(server, lane) else {

@@ -13,6 +13,7 @@ use crate::config::LoadBalance;
 use crate::error::ClientError;
 use crate::server::{Fresh, OpenError, OwnQueryError, Server, open};
 use crate::session::params::Params;
+use crate::session::sequences::Owner;
 use crate::session::state::SessionState;
 use crate::stats::Pins;
 use crate::stats::ServerSlot;
@@ -255,6 +256,7 @@ impl Pool {
             session: SessionState::with_startup(shared.settings.empty()),
             suspect: None,
             is_listening: false,
+            sequences: Owner::NOBODY,
             pins: Pins::NONE,
             statements: Default::default(),
             pending: Default::default(),

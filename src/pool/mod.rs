@@ -50,6 +50,7 @@ pub use state::PoolFigures;
 use crate::config::{PoolMode, SessionMode};
 use crate::insight::lane::PoolId;
 use crate::listen::Hub;
+use crate::session::sequences::Readers;
 use crate::stats::PoolCounters;
 use arc_swap::ArcSwap;
 use state::State;
@@ -70,6 +71,8 @@ pub struct Pool {
     pub timeouts: ArcSwap<Timeouts>,
     /// What all pools share.
     pub shared: Arc<Shared>,
+    /// Applications that ask for values of sequences.
+    pub sequence_readers: Readers,
     clients: AtomicUsize,
     /// Servers that their clients keep.
     pinned: AtomicUsize,
@@ -102,6 +105,7 @@ impl Pool {
             insight_id,
             counters: PoolCounters::with_writers(lanes + 1),
             timeouts: ArcSwap::from_pointee(limits.timeouts),
+            sequence_readers: Readers::default(),
             clients: AtomicUsize::new(0),
             pinned: AtomicUsize::new(0),
             mode: AtomicU8::new(mode_number(limits.mode)),

@@ -9,6 +9,7 @@ use super::launch::Welcome;
 use super::limits::Limits;
 use super::pooled::PooledServer;
 use crate::error::ClientError;
+use crate::session::sequences::Memory;
 use crate::stats::{ClientSlot, ServerState};
 
 /// How much longer another lane's client must have waited to go before the own lane's first, in µs
@@ -162,6 +163,27 @@ impl State {
         };
         let own = self.lanes.get_mut(lane).and_then(pick);
         let server = own.or_else(|| self.lanes.iter_mut().find_map(pick))?;
+        server.slot.set_state(ServerState::Active);
+        Some(server)
+    }
+
+    /// HOT. The idle server of the own lane that holds the sequence values of this client, and of
+    /// nobody else.
+    #[inline]
+    pub fn take_own(
+        &mut self,
+        lane: usize,
+        client: &ClientSlot,
+        memory: Memory,
+    ) -> Option<Box<PooledServer>> {
+        if !memory.is_one() || self.paused || self.limits.round_robin {
+            return None;
+        }
+        let idle = &mut self.lanes.get_mut(lane)?.idle;
+        let at = idle
+            .iter()
+            .rposition(|server| memory.is_at(server.slot.id) && server.sequences.is(client.id))?;
+        let server = idle.remove(at)?;
         server.slot.set_state(ServerState::Active);
         Some(server)
     }

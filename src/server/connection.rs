@@ -8,6 +8,7 @@ use super::pending::Pending;
 use crate::net::Stream;
 use crate::session::params::{Params, Tracked};
 use crate::session::prepared::{Copied, SentParse, ServerStatements};
+use crate::session::sequences::Owner;
 use crate::session::state::SessionState;
 use crate::stats::{Pins, ServerSlot};
 use crate::wire::backend::{self, Status, tag};
@@ -39,6 +40,8 @@ pub struct Server {
     pub is_listening: bool,
     /// What it holds for its client, who therefore keeps it.
     pub pins: Pins,
+    /// Whose sequence values its session holds.
+    pub sequences: Owner,
     /// Named statements it holds.
     pub statements: ServerStatements,
     /// Its unnamed statement; `None` when there is none.

@@ -9,5 +9,6 @@ pub mod deed;
 pub mod names;
 pub mod params;
 pub mod prepared;
+pub mod sequences;
 pub mod settings;
 pub mod state;

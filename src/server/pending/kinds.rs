@@ -75,6 +75,8 @@ pub enum Own {
     FailedBlock,
     /// What does it hold for the client?
     Pins,
+    /// Its session forgets what others advanced.
+    Sequences,
 }
 
 /// What to do with a reply.
