@@ -134,9 +134,9 @@ fixed! {
     /// More settings than a session may have.
     too_many_settings, "too_many_settings", "too many settings in one session (256 names or 64 kB)", "53400";
     /// The client needs a server for itself, and `max_pins` of its pool are kept already.
-    too_many_pins, "too_many_pins", "the server would have to be kept for this session (advisory lock, temporary table, cursor WITH HOLD or LOAD), and max_pins of the pool are kept already", "53400";
+    too_many_pins, "too_many_pins", "the server would have to be kept for this session (advisory lock, temporary table, cursor WITH HOLD, sequence or LOAD), and max_pins of the pool are kept already", "53400";
     /// `pin_timeout`.
-    pin_timeout, "pin_timeout", "pin_timeout: the session kept a server (advisory lock, temporary table, cursor WITH HOLD or LOAD) and was idle for too long", "57P05";
+    pin_timeout, "pin_timeout", "pin_timeout: the session kept a server (advisory lock, temporary table, cursor WITH HOLD, sequence or LOAD) and was idle for too long", "57P05";
     /// The client sent an empty password.
     empty_password, "auth_failed", "empty password returned by client", "28P01";
     /// The client sent a password over the limit.

@@ -274,6 +274,11 @@ impl Link<'_> {
             if !self.ledger.touched.is_empty() || self.ledger.unknown.is_some() {
                 self.settle_transaction()?;
             }
+            if self.server.is_private || !self.server.pins.is_empty() {
+                // No next link would set right what a RESET has put back.
+                self.rematch();
+                self.server.session.committed();
+            }
         } else if status == Status::InTransaction {
             // What had failed was undone by ROLLBACK TO.
             self.ledger.has_failed = false;

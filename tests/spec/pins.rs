@@ -137,3 +137,23 @@ fn an_idle_client_that_keeps_its_server_is_closed_after_pin_timeout() {
     assert!(error.text().contains("pin_timeout"), "{}", error.text());
     assert!(is_free(&bouncer), "its server is replaced");
 }
+
+#[test]
+fn start_values_come_back_on_a_server_that_is_kept() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared()).pool_size(1).start();
+    let mut client = bouncer
+        .login()
+        .parameter("options", "-c TimeZone=Asia/Tokyo -c work_mem=9MB")
+        .connect();
+    client.ok("create temp table kept (n int)");
+    assert_soon!(pinned(&bouncer) == 1, "it keeps the server");
+    for sql in ["reset all", "set work_mem to default", "reset timezone"] {
+        client.ok("set work_mem to '11MB'");
+        client.ok(sql);
+        if sql != "reset timezone" {
+            assert_eq!(client.one("show work_mem"), "9MB", "{sql}");
+        }
+        assert_eq!(client.one("show timezone"), "Asia/Tokyo", "{sql}");
+    }
+}
