@@ -37,6 +37,9 @@ mod startup;
 mod pins;
 #[path = "spec/sequences.rs"]
 mod sequences;
+// A goodbye, half a pipeline or a lost server between a question of ours and its answer.
+#[path = "spec/interleaved.rs"]
+mod interleaved;
 // A process that waits for a server which only itself would give back.
 #[path = "spec/nested.rs"]
 mod nested;

@@ -11,6 +11,7 @@ use pgweir::lane::Lanes;
 use pgweir::net::tls::ServerTls;
 use pgweir::net::{Endpoint, SocketOptions};
 use pgweir::pool::{self, Checkout, Directory, Live, NewShared, Pool, Shared};
+use pgweir::session::sequences::Memory;
 use pgweir::stats::ClientSlot;
 use pgweir::wire::frame;
 
@@ -51,7 +52,7 @@ impl Bench {
             _lanes: lanes,
         };
         while bench.pool.figures().idle == 0 {
-            let _ = bench.pool.checkout(0, &bench.client, 1);
+            let _ = bench.pool.checkout(0, &bench.client, 1, Memory::default());
             std::thread::sleep(Duration::from_millis(5));
         }
         bench
@@ -59,7 +60,7 @@ impl Bench {
 
     /// What happens at both ends of a transaction.
     pub fn turn(&self) {
-        match self.pool.checkout(0, &self.client, 1) {
+        match self.pool.checkout(0, &self.client, 1, Memory::default()) {
             Checkout::Server(server) => pool::release_at(server, 0, 2),
             other => panic!("the pool has a server: {other:?}"),
         }

@@ -30,6 +30,8 @@ pub(super) struct Hold {
     pub waits_for_all: bool,
     /// A command that may drop all prepared statements is outstanding.
     may_drop: bool,
+    /// Nothing of the client's goes out before its session has been set.
+    pub for_session: bool,
     /// The unnamed statement is one.
     pub unnamed_may_drop: bool,
 }
@@ -39,6 +41,7 @@ impl Link<'_> {
     #[inline]
     pub(super) fn must_wait(&mut self, header: Header) -> bool {
         if self.server.pending.is_empty() {
+            self.hold.for_session = false;
             self.hold.may_drop = false;
             self.hold.until = None;
             return false;
@@ -79,7 +82,7 @@ impl Link<'_> {
     fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<u32> {
         let names = self.asked.as_ref().is_some_and(|asked| asked.is_sent)
             || (self.hold.may_drop && self.may_name_statement(header));
-        if names && header.tag != tag::SYNC {
+        if self.hold.for_session || (names && header.tag != tag::SYNC) {
             Some(0)
         } else if outstanding >= MAX_OUTSTANDING {
             Some(RESUME_AT)

@@ -29,6 +29,10 @@ pub(super) const PINNING: Touches = Touches::LOCKS
 /// What `PINS_QUERY` tells.
 const ASKED: Pins = Pins::ADVISORY_LOCK.or(Pins::TEMPORARY).or(Pins::CURSOR);
 
+/// What takes away all that code may have left in a session unseen.
+const FROM_SCRATCH: &str = "RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;CLOSE ALL;DISCARD TEMP;\
+    SELECT pg_catalog.pg_advisory_unlock_all();";
+
 /// Code whose text does not say what it does.
 const OPAQUE: Touches = Touches::CODE.or(Touches::FUNCTION);
 
@@ -176,6 +180,8 @@ impl Link<'_> {
         if own == Own::Session {
             let refusal = (text(fields.sqlstate), text(fields.message));
             self.ledger.refusal = Some(Box::new(refusal));
+            // What it has now is not what was asked for.
+            self.server.suspect = Some("refused");
         } else if own == Own::Sequences {
             self.sequences_kept();
         }
@@ -299,7 +305,7 @@ impl Link<'_> {
         if let Some(reason) = unknown.or_else(|| reason_of(opaque)) {
             self.server.suspect = Some(reason);
         }
-        if touched.has(PINNING) {
+        if touched.has(PINNING.or(Touches::CODE)) {
             self.ask_pins(touched);
         }
         if unknown == Some("listen") {
@@ -312,11 +318,12 @@ impl Link<'_> {
     /// Asks the server what it holds. Until it has answered it is taken to hold all that it may.
     fn ask_pins(&mut self, touched: Touches) {
         self.server.pins = self.server.pins.or(pins_of(touched));
-        if self.in_frame == 0 {
+        if self.in_frame == 0 && self.server.pending.is_done() {
             self.ledger.answer = None;
             self.send_own(PINS_QUERY, Own::Pins);
         } else {
-            // The client is in the middle of its next request: asked behind that.
+            // A Query of ours would end the client's unnamed portal, or stand in its COPY: asked
+            // behind its next request.
             self.ledger.touched |= touched.and(PINNING);
         }
     }
@@ -409,7 +416,7 @@ impl Link<'_> {
         let params = shared
             .tracked
             .difference(&self.client.params, &self.server.start_params);
-        let mut sql = String::from("RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;");
+        let mut sql = String::from(FROM_SCRATCH);
         sql.push_str(&params.unwrap_or_default());
         sql.push_str(&Settings::whole(&wants));
         self.server.session.adopt(wants);

@@ -182,13 +182,14 @@ impl Link<'_> {
             }
             Some(Request::Own(own)) => {
                 self.pass_reply(header, Reply::Swallow);
-                return self.own_answered(own);
+                self.own_answered(own)?;
+                return self.leave_if_done();
             }
             Some(Request::BeginSync) => {
                 self.note_refused(status);
                 self.pass_reply(header, Reply::Swallow);
                 self.timing.block_opened(self.client, now_us());
-                return Ok(());
+                return self.leave_if_done();
             }
             _ => self.note_refused(status),
         }
@@ -217,6 +218,11 @@ impl Link<'_> {
         if status != Status::Idle && self.mode() == PoolMode::Statement {
             return Err(End::Fatal(ClientError::transaction_in_statement_mode()));
         }
+        self.leave_if_done()
+    }
+
+    /// A client that has said goodbye is gone once nothing is outstanding, answers to us included.
+    fn leave_if_done(&self) -> Result<(), End> {
         if self.leaving && !self.server.pending.awaits_ready() {
             return Err(End::ClientGone("client close request"));
         }
@@ -239,6 +245,7 @@ impl Link<'_> {
             return Err(End::Fatal(self.refusal_error(&refusal)));
         }
         self.client.params = Arc::clone(&self.server.params);
+        self.hold.for_session = false;
         self.show_link();
         Ok(())
     }

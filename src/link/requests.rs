@@ -64,7 +64,7 @@ impl Link<'_> {
         if self.must_wait(header) {
             return Ok(false);
         }
-        if self.holds_begin() {
+        if self.holds_begin() && header.tag != tag::TERMINATE {
             match self.leave_or_begin(header) {
                 None => return Ok(false),
                 Some(true) => return Ok(true),

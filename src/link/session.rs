@@ -10,6 +10,7 @@ use super::{ClientSide, End, Link};
 use crate::net::buf::Buf;
 use crate::server::pending::{Own, Request};
 use crate::session::block::Block;
+use crate::session::settings::{AUTHORIZATION, ROLE, Settings};
 use crate::sql::{self, Control};
 use crate::stats::clock::now_us;
 use crate::stats::events::Event;
@@ -173,6 +174,7 @@ impl Link<'_> {
                 &self.client.pool.database.name,
                 reason,
             );
+            self.hold.for_session = self.changes_user();
             let sql = self.session_from_scratch();
             return self.send_own(sql.as_bytes(), Own::Session);
         }
@@ -184,12 +186,23 @@ impl Link<'_> {
         if is_same {
             return;
         }
+        self.hold.for_session = self.changes_user();
         match self.session_difference() {
             Some(sql) => self.send_own(sql.as_bytes(), Own::Session),
             // Alike but for spelling: from now on the comparison is one of pointers.
             None => self.client.params = Arc::clone(&self.server.params),
         }
         self.server.session.committed();
+    }
+
+    /// Whether the client, or whoever had the server before, has another user or role. Should
+    /// PostgreSQL refuse the change, the client's statement would run with rights that are not its
+    /// own: it waits for the answer.
+    fn changes_user(&self) -> bool {
+        let has_user = |settings: &Settings| {
+            settings.get(ROLE).is_some() || settings.get(AUTHORIZATION).is_some()
+        };
+        has_user(self.client.session.settings()) || has_user(self.server.session.settings())
     }
 
     /// The first sign of life of a server that a held BEGIN was sent to; an error when it was dead

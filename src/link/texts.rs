@@ -19,6 +19,9 @@ use crate::wire::frame::{HEADER, Header};
 /// Bytes of a text in pieces that are kept for those who want to read it.
 const TEXT_HEAD: usize = 64 << 10;
 
+/// What a statement may do for good, whether its block commits or not.
+const ENDURES: Touches = Touches::TRANSACTION.or(Touches::CODE).or(Touches::FUNCTION);
+
 /// A text in pieces.
 #[derive(Debug)]
 pub(super) struct Streaming {
@@ -89,6 +92,9 @@ impl Link<'_> {
         sql::each_statement(bytes, rules, |one| reader.query(one, bytes, &mut found));
         self.ledger.touched |= found.touches;
         self.note_sequences(found.sequences);
+        if found.touches.has(ENDURES) {
+            self.cannot_repeat();
+        }
         (!found.deeds.is_empty()).then(|| Box::new(found.deeds))
     }
 

@@ -157,3 +157,22 @@ fn start_values_come_back_on_a_server_that_is_kept() {
         assert_eq!(client.one("show timezone"), "Asia/Tokyo", "{sql}");
     }
 }
+
+#[test]
+fn what_code_leaves_unseen_is_nobody_elses() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let mut client = bouncer.client_of(&database);
+    client.ok("create function hides() returns void language plpgsql as \
+               'begin create temp table hidden as select 1 as n; perform pg_advisory_lock(75); end'");
+    client.query("select hides()");
+    let mut other = bouncer.client_of(&database);
+    assert_eq!(other.fails("select * from hidden").sqlstate(), "42P01");
+    let locks = "select count(*) from pg_locks where locktype = 'advisory' and objid = 75";
+    assert_eq!(other.one(locks), "0");
+    client.query("do 'begin create temp table known as select 1 as n; end'");
+    assert_soon!(pinned(&bouncer) == 1, "a DO block is asked about");
+    assert_eq!(client.one("select n from known"), "1");
+}
