@@ -29,7 +29,7 @@ pub enum Control {
     DiscardSequences,
     /// RESET ALL.
     ResetAll,
-    /// DEALLOCATE [PREPARE] ALL.
+    /// DEALLOCATE ALL, DEALLOCATE PREPARE ALL.
     DeallocateAll,
     /// UNLISTEN *.
     UnlistenAll,
