@@ -54,7 +54,9 @@ impl Link<'_> {
             }
         }
         // A frame that has begun after the last ReadyForQuery belongs to this client's session.
-        self.complete = self.is_free() && self.client.outbound.unparsed().is_empty();
+        // A message that has waited for this answer is still to be sent on this server.
+        self.complete =
+            self.is_free() && !self.hold.is_held && self.client.outbound.unparsed().is_empty();
         self.observe_arrival();
         Ok(())
     }
