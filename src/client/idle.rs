@@ -20,6 +20,9 @@ use crate::stats::clock::now_us;
 use crate::stats::slots::NEVER;
 use crate::wire::frame::{self, HEADER, Peeked};
 
+/// How often at most an idle server is looked for on behalf of a held BEGIN, µs.
+const SHORTEST_HOLD_US: u64 = 10_000;
+
 /// What an idle client wants.
 pub(super) enum Next {
     /// A message that needs a server is there.
@@ -58,7 +61,9 @@ impl Client {
             block => {
                 let limits = self.side.pool.timeouts.load();
                 let hold = match block {
-                    Block::Held(_) => self.side.pool.hold_begin_us(),
+                    // A reload may have made it 0: no server is idle then, and asking again at once
+                    // would never end.
+                    Block::Held(_) => self.side.pool.hold_begin_us().max(SHORTEST_HOLD_US),
                     _ => NEVER,
                 };
                 limits.idle_transaction.min(limits.transaction).min(hold)
