@@ -331,14 +331,14 @@ impl Link<'_> {
     /// A Query of our own has been answered.
     pub(super) fn own_answered(&mut self, own: Own) -> Result<(), End> {
         match own {
-            Own::Session => self.params_applied(),
-            Own::Pins => self.pins_known(),
-            Own::FailedBlock => Ok(()),
-            Own::Sequences => {
-                self.sequences_cleaned();
-                Ok(())
-            }
+            Own::Session => self.params_applied()?,
+            Own::Pins => self.pins_known()?,
+            Own::FailedBlock | Own::Sequences => {}
         }
+        if self.server.pending.own().is_none() {
+            self.show_link();
+        }
+        Ok(())
     }
 
     /// A row of the answer to `PINS_QUERY`: one column of one digit.

@@ -248,7 +248,6 @@ impl Link<'_> {
         }
         self.client.params = Arc::clone(&self.server.params);
         self.hold.for_session = false;
-        self.show_link();
         Ok(())
     }
 

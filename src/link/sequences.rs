@@ -50,13 +50,6 @@ impl Link<'_> {
         self.server.sequences = Owner::MIXED;
     }
 
-    /// The server has been asked to.
-    pub(super) fn sequences_cleaned(&self) {
-        if self.server.pending.own().is_none() {
-            self.show_link();
-        }
-    }
-
     fn numbers(&self) -> (u64, u64) {
         (self.client.slot.id, self.server.slot.id)
     }
