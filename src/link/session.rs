@@ -245,7 +245,11 @@ impl Link<'_> {
         match held.again {
             Some(again) => self.client.inbound = Buf::holding(&again),
             None if held.is_sent => return false,
-            None => {}
+            None => {
+                // What was ours and did not go out must not reach another server, unasked there.
+                let ours = self.client.inbound.unsent().len();
+                self.client.inbound.sent(ours);
+            }
         }
         let heard = self.client.outbound.unparsed().len();
         self.client.outbound.discard(heard);
