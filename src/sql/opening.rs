@@ -3,7 +3,8 @@
 //! Owns: classes as the metrics count them. Words that are read by rules of their own go on in
 //! `utility.rs`.
 
-use super::keyword::Word;
+use super::bytes;
+use super::keyword::{Word, packed};
 use super::lexer::Lexer;
 use super::scan;
 use super::sink::Sink;
@@ -11,11 +12,24 @@ use super::{Class, Verb};
 
 /// The longest first word that means something.
 const LONGEST: usize = 12;
+/// The commonest first word is not looked up.
+const SELECT_LENGTH: usize = "select".len();
 
 impl<S: Sink> Lexer<'_, S> {
-    /// Classifies by the word at `start`; true if the word was consumed.
-    pub(super) fn first_word(&mut self, start: usize) -> bool {
+    /// HOT. Classifies by the word at `start`, whose first `length` bytes are `begin`; true if the
+    /// word was consumed.
+    #[inline]
+    pub(super) fn first_word(&mut self, start: usize, begin: u64, length: usize) -> bool {
+        const SELECT: u64 = packed("select");
         self.is_opened = true;
+        if length == SELECT_LENGTH && bytes::keep(begin, SELECT_LENGTH) == SELECT {
+            self.found.class = Class::Select;
+            return false;
+        }
+        self.other_first_word(start)
+    }
+
+    fn other_first_word(&mut self, start: usize) -> bool {
         let end = scan::name(self.text, start);
         let mut buffer = [0; LONGEST];
         let (Some(word), Some(lower)) = (self.text.get(start..end), buffer.get_mut(..end - start))
@@ -169,6 +183,9 @@ pub(super) fn verb_of(word: &[u8]) -> Verb {
         b"savepoint" | b"release" => Verb::Savepoint,
         b"execute" => Verb::Execute,
         b"deallocate" => Verb::Deallocate,
+        b"declare" => Verb::Declare,
+        b"fetch" | b"move" => Verb::Fetch,
+        b"close" => Verb::Close,
         _ => Verb::Other,
     }
 }

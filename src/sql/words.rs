@@ -4,7 +4,7 @@
 //! both up to their 63rd byte; and the letters that turn the quote behind them into a literal's.
 // HOT
 
-use super::bytes::{self, continues_name};
+use super::bytes::{self, Chunk};
 use super::hash::{Kind, NAME_BYTES};
 use super::keyword::{self, Word};
 use super::lexer::Lexer;
@@ -14,11 +14,7 @@ use super::sink::Sink;
 impl<S: Sink> Lexer<'_, S> {
     pub(super) fn name(&mut self) {
         let start = self.at;
-        let word = bytes::lower(bytes::word_at(self.text, start));
-        let mut length = bytes::name_length(word);
-        if length == 8 && self.text.get(start + 8).is_some_and(|b| continues_name(*b)) {
-            length = 9;
-        }
+        let Chunk { low, high, length } = bytes::chunk_at(self.text, start);
         if length == 1
             && let Some(prefixed) = scan::prefixed(self.text, start, self.rules.backslash_quotes)
         {
@@ -28,21 +24,21 @@ impl<S: Sink> Lexer<'_, S> {
             self.at = self.text.len();
             return;
         }
-        if !self.is_opened && self.first_word(start) {
+        if !self.is_opened && self.first_word(start, low, length) {
             return;
         }
         if length > 8 {
-            return self.long_name(start, word);
+            return self.long_name(start, Chunk { low, high, length });
         }
         let found = if self.previous == Word::Dot {
             Word::Name
         } else {
-            keyword::find(bytes_of(word, length))
+            keyword::find(bytes_of(low, length))
         };
         if found.has_rule() && self.special(found, start + length) {
             return;
         }
-        self.plain_name(start, word, length);
+        self.plain_name(start, low, length);
         self.previous = found;
     }
 
@@ -61,10 +57,31 @@ impl<S: Sink> Lexer<'_, S> {
             .name(self.text.get(start..self.at).unwrap_or_default(), false);
     }
 
-    /// A name of more than eight bytes, hashed as it is walked over.
-    fn long_name(&mut self, start: usize, first: u64) {
-        let mut word = first;
-        let mut at = start;
+    /// A name of more than eight bytes.
+    #[inline]
+    fn long_name(&mut self, start: usize, chunk: Chunk) {
+        self.hash.inner(chunk.low);
+        if chunk.length == 16 {
+            return self.longer_name(start, chunk);
+        }
+        let rest = chunk.length - 8;
+        self.hash
+            .last(Kind::Name, bytes::keep(chunk.high, rest), rest);
+        self.at = start + chunk.length;
+        self.out
+            .name(self.text.get(start..self.at).unwrap_or_default(), false);
+        let is_returning = chunk.length == 9 && chunk.low == keyword::packed("returning");
+        self.previous = if is_returning {
+            Word::Returning
+        } else {
+            Word::Name
+        };
+    }
+
+    /// A name of sixteen bytes or more, whose first eight are hashed.
+    fn longer_name(&mut self, start: usize, first: Chunk) {
+        let mut word = first.high;
+        let mut at = start + 8;
         let mut length = 8;
         while length == 8 && at - start < NAME_BYTES - 7 {
             self.hash.inner(word);
@@ -79,12 +96,7 @@ impl<S: Sink> Lexer<'_, S> {
         let shown = (at + length).min(self.at);
         self.out
             .name(self.text.get(start..shown).unwrap_or_default(), false);
-        let is_returning = first == keyword::packed("returning") && shown - start == 9;
-        self.previous = if is_returning {
-            Word::Returning
-        } else {
-            Word::Name
-        };
+        self.previous = Word::Name;
     }
 
     fn prefixed(&mut self, prefixed: scan::Prefixed) {
