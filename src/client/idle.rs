@@ -108,13 +108,7 @@ impl Client {
                     Poll::Pending => return self.poll_parked(),
                 }
             }
-            if self.side.inbound.is_empty() {
-                self.side.inbound.release_if_empty();
-                match self.side.stream.poll_read_ready(cx) {
-                    Poll::Ready(_) => {}
-                    Poll::Pending => return self.poll_parked(),
-                }
-            }
+            // The buffer is the lane's and goes back at once when nothing is there.
             let space = self.side.inbound.space();
             match self.side.stream.poll_read(cx, space) {
                 Poll::Ready(Ok(n)) if n > 0 => self.side.inbound.received(n),

@@ -11,6 +11,7 @@
 //! after the link.
 //!
 //! ```text
+//! pump.rs        both directions, as far as the sockets let them
 //! replies.rs     server to client: status, parameters, when the server is free
 //! requests.rs    client to server: what is sent, what is answered here
 //! heal.rs        prepared statements whose plan is out of date
@@ -37,6 +38,7 @@ mod ledger;
 pub mod listening;
 mod names;
 mod observe;
+mod pump;
 mod replies;
 mod requests;
 mod sequences;
@@ -57,7 +59,7 @@ use crate::config::{PoolMode, SessionMode};
 use crate::error::ClientError;
 use crate::listen::Subscription;
 use crate::net::Stream;
-use crate::net::buf::{Buf, LARGE};
+use crate::net::buf::Buf;
 use crate::pool::{Pool, PooledServer};
 use crate::session::block::Block;
 use crate::session::deed::Watch;
@@ -79,9 +81,6 @@ use session::Held;
 use sql_prepared::Asked;
 pub use texts::UnnamedSummary;
 use timing::Timing;
-
-/// Bytes a link may move before it lets the lane's other tasks run.
-const YIELD_AFTER: usize = 256 * 1024;
 
 /// Everything of a client that the relay works on; the client room owns it between links.
 #[derive(Debug)]
@@ -256,9 +255,14 @@ impl<'a> Link<'a> {
         self.server.slot.set_client_id(self.client.slot.id);
     }
 
-    /// Relays until the link ends. Not cancel safe: dropping it closes the server.
-    pub async fn run(mut self) -> Parted {
-        let mut end = poll_fn(|cx| self.poll(cx)).await;
+    /// HOT. Relays until the link ends. Not cancel safe: dropping the link closes the server. By
+    /// reference, because a link is large and a future would move it once more.
+    pub async fn run(&mut self) -> End {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// HOT. What is left of a link that has ended so.
+    pub fn part(mut self, mut end: End) -> Parted {
         if matches!(end, End::ServerLost(_)) && self.take_back() {
             end = End::Retry;
         }
@@ -307,181 +311,6 @@ impl<'a> Link<'a> {
             Some(error) => Poll::Ready(End::Fatal(error)),
             None => Poll::Pending,
         }
-    }
-
-    /// HOT. Both directions until neither can go on.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let mut moved = 0;
-        // What the client said before the link was made.
-        self.take_requests()?;
-        loop {
-            if self.hold.is_held {
-                self.take_requests()?;
-            }
-            let requests = self.poll_requests(cx)?;
-            // The tail of a COPY that was refused is the last thing to go, and is not answered.
-            self.complete = requests > 0 && self.is_free() && self.holds_nothing_unparsed();
-            let replies = self.poll_replies(cx)?;
-            if self.complete {
-                return Err(End::Complete);
-            }
-            if self.awaits_listening()? {
-                cx.waker().wake_by_ref();
-                return Ok(());
-            }
-            moved += requests + replies;
-            if requests + replies == 0 {
-                return Ok(());
-            }
-            if moved > YIELD_AFTER {
-                cx.waker().wake_by_ref();
-                return Ok(());
-            }
-        }
-    }
-
-    /// HOT. Client to server: one write and one read at most. Bytes moved; 0 when it must wait.
-    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Result<usize, End> {
-        let mut moved = 0;
-        if !self.client.inbound.unsent().is_empty() {
-            match self.write_server(cx)? {
-                Poll::Ready(n) => moved += n,
-                Poll::Pending => return Ok(0),
-            }
-        }
-        if self.leaving || !self.client.inbound.has_space() {
-            return Ok(moved);
-        }
-        // Answers of ours cost the server nothing: only the client's reading holds them back.
-        if self.client.outbound.unsent().len() > LARGE {
-            return Ok(moved);
-        }
-        let space = self.client.inbound.space();
-        let room = space.len();
-        match self.client.stream.poll_read(cx, space) {
-            Poll::Pending => {
-                self.client.inbound.release_if_empty();
-                Ok(moved)
-            }
-            Poll::Ready(Ok(n)) if n > 0 => {
-                self.client.inbound.received(n);
-                if n == room {
-                    self.client.inbound.grow(LARGE);
-                }
-                self.timing.received(n);
-                self.cannot_repeat();
-                self.new_batch();
-                self.take_requests()?;
-                Ok(moved + n)
-            }
-            Poll::Ready(_) => Err(End::ClientGone("client unexpected eof")),
-        }
-    }
-
-    fn write_server(&mut self, cx: &mut Context<'_>) -> Result<Poll<usize>, End> {
-        if self.server_deaf {
-            let n = self.client.inbound.unsent().len();
-            self.client.inbound.sent(n);
-            return Ok(Poll::Ready(n));
-        }
-        let server = &mut self.server.stream;
-        match server.poll_write(cx, self.client.inbound.unsent()) {
-            Poll::Pending => {
-                self.server_stalls();
-                Ok(Poll::Pending)
-            }
-            Poll::Ready(Ok(n)) => {
-                self.client.inbound.sent(n);
-                if self.client.inbound.unsent().is_empty() && server.is_tls() {
-                    let _ = server.poll_flush(cx);
-                }
-                self.server_takes_again();
-                Ok(Poll::Ready(n))
-            }
-            // Its last words (a FATAL) may still be waiting to be read.
-            Poll::Ready(Err(_)) => {
-                self.server_deaf = true;
-                Ok(Poll::Ready(1))
-            }
-        }
-    }
-
-    /// HOT. Server to client: one write and one read at most. Bytes moved; 0 when it must wait.
-    fn poll_replies(&mut self, cx: &mut Context<'_>) -> Result<usize, End> {
-        let mut moved = 0;
-        if !self.client.outbound.unsent().is_empty() {
-            match self.write_client(cx)? {
-                Poll::Ready(n) => moved += n,
-                Poll::Pending => return Ok(0),
-            }
-        }
-        if self.server_ended {
-            return if self.client.outbound.unsent().is_empty() {
-                Err(End::ServerLost("server conn crashed?"))
-            } else {
-                Ok(moved)
-            };
-        }
-        if !self.client.outbound.has_space() {
-            return Ok(moved);
-        }
-        let space = self.client.outbound.space();
-        let room = space.len();
-        match self.server.stream.poll_read(cx, space) {
-            Poll::Pending => {
-                self.flush_tls(cx);
-                self.client.outbound.release_if_empty();
-                Ok(moved)
-            }
-            Poll::Ready(Ok(n)) if n > 0 => {
-                self.client.outbound.received(n);
-                if n == room {
-                    self.client.outbound.grow(LARGE);
-                }
-                self.timing.sent(n);
-                self.take_replies()?;
-                Ok(moved + n)
-            }
-            Poll::Ready(_) => {
-                self.server_ended = true;
-                Ok(moved + 1)
-            }
-        }
-    }
-
-    fn write_client(&mut self, cx: &mut Context<'_>) -> Result<Poll<usize>, End> {
-        if self.leaving {
-            let n = self.client.outbound.unsent().len();
-            self.client.outbound.sent(n);
-            return Ok(Poll::Ready(n));
-        }
-        let client = &mut *self.client;
-        match client.stream.poll_write(cx, client.outbound.unsent()) {
-            Poll::Pending => {
-                self.client_stalls();
-                Ok(Poll::Pending)
-            }
-            Poll::Ready(Ok(n)) => {
-                client.outbound.sent(n);
-                self.client_takes_again();
-                Ok(Poll::Ready(n))
-            }
-            Poll::Ready(Err(_)) => Err(End::ClientGone("client unexpected eof")),
-        }
-    }
-
-    /// Sends what a TLS session holds before the task parks; plain streams hold nothing.
-    fn flush_tls(&mut self, cx: &mut Context<'_>) {
-        if self.client.stream.is_tls() {
-            let _ = self.client.stream.poll_flush(cx);
-        }
-        if self.server.stream.is_tls() {
-            let _ = self.server.stream.poll_flush(cx);
-        }
-    }
-
-    fn holds_nothing_unparsed(&self) -> bool {
-        self.client.inbound.unparsed().is_empty() && self.client.outbound.unparsed().is_empty()
     }
 
     fn mode(&self) -> PoolMode {

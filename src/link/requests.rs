@@ -1,10 +1,11 @@
 //! HOT. Client to server: what each message asks for, and how it is sent.
 
+use super::sql_prepared::Places;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
 use crate::server::pending::Request;
-use crate::sql::Touches;
+use crate::sql::{self, Touches};
 use crate::wire::frame::{self, HEADER, Header, Peeked};
 use crate::wire::frontend::tag;
 
@@ -76,20 +77,7 @@ impl Link<'_> {
             tag::QUERY if self.client.no_simple_query => {
                 return Err(End::Fatal(ClientError::pqexec_disallowed()));
             }
-            tag::QUERY => {
-                let Some(places) = self.names_in_query(header)? else {
-                    return Ok(false);
-                };
-                self.note_query(header);
-                self.end_unnamed();
-                let deeds = self.read_query(header);
-                if let Some(header) = self.refuse_query(header) {
-                    self.send_final(header, Request::Query(None));
-                    return Ok(true);
-                }
-                let header = self.splice_names(header, places);
-                self.send_final(header, Request::Query(deeds));
-            }
+            tag::QUERY => return self.take_query(header),
             tag::SYNC => self.send_final(header, Request::Sync),
             tag::FUNCTION_CALL => {
                 self.observe_function_call(header);
@@ -124,6 +112,33 @@ impl Link<'_> {
             _ => return Err(End::Fatal(ClientError::unknown_packet())),
         }
         Ok(true)
+    }
+
+    /// HOT. A Query; false when it must wait or more of it must arrive first.
+    fn take_query(&mut self, header: Header) -> Result<bool, End> {
+        let mut places = Places::new();
+        if !self.is_plain(header) {
+            let Some(found) = self.names_in_query(header)? else {
+                return Ok(false);
+            };
+            places = found;
+            self.note_query(header);
+        }
+        self.end_unnamed();
+        let deeds = self.read_query(header);
+        let (header, request) = match self.refuse_query(header) {
+            Some(refusal) => (refusal, Request::Query(None)),
+            None => (self.splice_names(header, places), Request::Query(deeds)),
+        };
+        self.send_final(header, request);
+        Ok(true)
+    }
+
+    /// HOT. Whether a Query is here whole and cannot be about prepared statements.
+    #[inline]
+    fn is_plain(&self, header: Header) -> bool {
+        let text = self.client.inbound.unparsed().get(HEADER..header.total);
+        text.is_some_and(sql::is_plain)
     }
 
     /// HOT. Marks a frame as to be sent, as far as it has arrived.

@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
-use super::bytes::{Byte, class_at};
+use super::bytes::{Byte, class_at, is_blank};
 use super::scan;
 use super::statements::{before_nul, each_statement};
 use super::{Rules, Statement, Summary, Touches, Verb};
@@ -62,6 +62,27 @@ impl NameUses {
     pub fn is_empty(&self) -> bool {
         self.uses.is_empty() && !self.is_unclear
     }
+}
+
+/// HOT. Whether a text, which ends with its NUL, is one statement that neither speaks of prepared
+/// statements nor drops them; `false` for some that do not.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    let Some(first) = text.iter().find(|byte| !is_blank(**byte)) else {
+        return false;
+    };
+    // Not PREPARE, EXECUTE, EXPLAIN, DEALLOCATE, DISCARD, CREATE, and no comment or bracket.
+    let begins_plainly = match first | 0x20 {
+        b'p' | b'e' | b'd' | b'c' => false,
+        letter => letter.is_ascii_lowercase(),
+    };
+    begins_plainly
+        && match memchr2(0, b';', text) {
+            Some(end) => text[end..]
+                .iter()
+                .all(|b| matches!(b, 0 | b';') || is_blank(*b)),
+            None => false,
+        }
 }
 
 /// HOT. Whether a text may speak of prepared statements; `true` for some that do not.

@@ -211,13 +211,19 @@ impl ClientSlot {
     pub fn has_order(&self) -> bool {
         self.has_order.load(Acquire)
     }
-    /// The order, if there is one.
+    /// HOT. The order, if there is one.
+    #[inline]
     pub fn order(&self) -> Option<ClientError> {
         if self.has_order() {
-            self.caller().order.clone()
+            self.read_order()
         } else {
             None
         }
+    }
+
+    #[cold]
+    fn read_order(&self) -> Option<ClientError> {
+        self.caller().order.clone()
     }
 }
 
