@@ -9,7 +9,8 @@
 //! login.rs    the login                 idle.rs      without a server: what comes next
 //! gate.rs     its questions, answered   answers.rs   what needs no server
 //! cancel.rs   cancel requests           close.rs     goodbye
-//! timeouts.rs                           listening.rs what LISTEN makes it wait for
+//! queue.rs    waiting for a server      listening.rs what LISTEN makes it wait for
+//! timeouts.rs what bounds both waits
 //! ```
 
 mod answers;
@@ -20,6 +21,7 @@ mod gate;
 mod idle;
 mod listening;
 pub mod login;
+mod queue;
 mod serve;
 mod timeouts;
 

@@ -1,12 +1,12 @@
 //! HOT. A logged-in client from its first query to its goodbye.
 //!
 //! One query, read from top to bottom: `next_request` waits without a buffer, `checkout` gets a
-//! server or queues, the link relays, `after_link` gives the server back, and only then is the rest
+//! server or queues (`queue.rs`), the link relays, `after_link` gives the server back, and only then is the rest
 //! of the reply written.
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::cancel;
@@ -16,12 +16,8 @@ use super::idle::Next;
 use super::timeouts::ClientTimeouts;
 use crate::error::ClientError;
 use crate::link::{self, ClientSide, End, Link, Parted};
-use crate::net::buf::LARGE;
-use crate::pool::{self, Checkout, Directory, PooledServer, ProcessState, Waiting};
-
-use crate::stats::ClientState;
+use crate::pool::{self, Checkout, Directory, PooledServer, ProcessState};
 use crate::stats::clock::now_us;
-use crate::stats::slots::NEVER;
 use crate::wire::backend::Status;
 
 /// Longest a closing client is waited for to take its last bytes.
@@ -134,9 +130,9 @@ impl Client {
         times: (u64, u64),
     ) -> Result<bool, Departure> {
         let max_prepared = self.side.pool.max_prepared();
-        let parted = Link::join(&mut self.side, server, max_prepared, times)
-            .run()
-            .await;
+        let mut link = Link::join(&mut self.side, server, max_prepared, times);
+        let end = link.run().await;
+        let parted = link.part(end);
         self.after_link(parted)
     }
 
@@ -170,82 +166,6 @@ impl Client {
         let wait_us = now_us().saturating_sub(since);
         counters.add_wait(wait_us);
         wait_us
-    }
-
-    /// Waits in the queue; `Ok(None)`: what was granted is dead, ask again.
-    async fn wait(
-        &mut self,
-        waiting: Waiting,
-        since: u64,
-    ) -> Result<Option<Box<PooledServer>>, Departure> {
-        let slot = Arc::clone(&self.side.slot);
-        slot.set_state(ClientState::Waiting);
-        slot.set_waiting_since_us(since);
-        let mut notified = self.timeouts.notify == NEVER;
-        slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
-        let granted = poll_fn(|cx| {
-            // First, since what was granted goes back when `waiting` is dropped.
-            if !self.side.inbound.has_space() && self.side.stream.socket().is_hung_up() {
-                return Poll::Ready(Err(Departure::gone("client unexpected eof")));
-            }
-            if let Some(granted) = waiting.take() {
-                return Poll::Ready(granted.map_err(Departure::error));
-            }
-            if let Some(order) = slot.order() {
-                return Poll::Ready(Err(Departure::error(order)));
-            }
-            if !notified && self.timeouts.is_notify_due(since) {
-                notified = true;
-                slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
-                self.side
-                    .outbound
-                    .insert_parsed(super::close::queued_notice());
-            }
-            if self.follow_reload() {
-                slot.set_deadline_us(self.timeouts.next_while_queued(since, notified));
-            }
-            if let Some(error) = self.timeouts.overdue_in_queue(since) {
-                return Poll::Ready(Err(Departure::error(error)));
-            }
-            self.poll_while_queued(cx).map(Err)
-        })
-        .await;
-        slot.set_deadline_us(NEVER);
-        slot.set_waiting_since_us(0);
-        granted
-    }
-
-    /// A queued client is still watched: one that hangs up leaves at once and its query is never
-    /// run. Half-closed counts as hung up.
-    fn poll_while_queued(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
-        while !self.side.outbound.unsent().is_empty() {
-            let unsent = self.side.outbound.unsent();
-            match self.side.stream.poll_write(cx, unsent) {
-                Poll::Ready(Ok(n)) => self.side.outbound.sent(n),
-                Poll::Ready(Err(_)) => break,
-                Poll::Pending => break,
-            }
-        }
-        // A hang-up is seen behind what was sent ahead of it, so that is read too, up to a bound.
-        if self.side.inbound.capacity() > 0 && !self.side.inbound.has_space() {
-            self.side.inbound.grow(LARGE);
-        }
-        while self.side.inbound.has_space() {
-            let space = self.side.inbound.space();
-            match self.side.stream.poll_read(cx, space) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(n)) if n > 0 => {
-                    self.side.inbound.received(n);
-                    if !self.side.inbound.has_space() {
-                        self.side.inbound.grow(LARGE);
-                    }
-                }
-                Poll::Ready(_) => return Poll::Ready(Departure::gone("client unexpected eof")),
-            }
-        }
-        // Nothing wakes a task that does not read: the janitor does, each time it comes by.
-        self.side.slot.set_deadline_us(0);
-        Poll::Pending
     }
 
     /// HOT. The server goes back, or is closed; an error means that the client leaves, false that

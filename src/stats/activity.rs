@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 #[derive(Debug, Default)]
 pub struct Activity {
     statement: AtomicU64,
+    queued: AtomicU64,
     writer: AtomicU64,
     transaction_us: AtomicU64,
     stalled_us: AtomicU64,
@@ -24,6 +25,14 @@ impl Activity {
     #[inline]
     pub fn set_statement(&self, fingerprint: u64) {
         self.statement.store(fingerprint, Relaxed);
+    }
+    /// Fingerprint of what it asks for while it waits for a server; 0 when nobody has looked yet.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(Relaxed)
+    }
+    /// It has waited for long (or, with 0, waits no more).
+    pub fn set_queued(&self, fingerprint: u64) {
+        self.queued.store(fingerprint, Relaxed);
     }
     /// Number of its masked application_name (`insight::names`).
     pub fn app(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! The console's own screens and verbs: who is at what, and how it is ended.
 
-use crate::support::frames::{extended, query};
+use crate::support::frames::{extended, parse, query, sync};
 use crate::support::{Bouncer, Pg, RawClient, Reply, Running, output_of, tools};
 use crate::{assert_soon, only_pgweir};
 use std::process::Command;
@@ -124,6 +124,27 @@ fn activity_shows_who_is_executing_idle_in_a_transaction_or_queued() {
     bouncer.show(&format!("cancel {}", id(&bouncer, "runner")));
     let (_, reply) = sleeping.join().expect("no panic");
     assert_eq!(reply.error().sqlstate(), "57014");
+}
+
+#[test]
+fn activity_shows_what_a_queued_client_asks_for() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let mut holder = client(&bouncer, &database, "holder");
+    holder.ok("begin; select 1");
+    let mut simple = client(&bouncer, &database, "simple");
+    simple.put(&query("select 'never seen', 17 /* a queued one */"));
+    let mut extended = client(&bouncer, &database, "extended");
+    extended.put(&[parse("", "select $1::int + 18"), sync()].concat());
+    let shown = |app: &str| activity(&bouncer, app, "statement");
+    assert_soon!(shown("simple") == "select $1, $2", "its own text");
+    assert_soon!(shown("extended") == "select $1::int + $2", "its own text");
+    holder.ok("commit");
+    simple.until_ready();
+    extended.until_ready();
+    assert_soon!(shown("simple").is_empty(), "it is idle");
 }
 
 #[test]

@@ -108,8 +108,8 @@ impl Scene<'_> {
         raised.map(|(letter, _)| *letter).collect()
     }
 
-    /// One that is idle in its transaction, or queued, is shown with what it did last: what a queued
-    /// one asks is not looked at before it has a server.
+    /// One that is idle in its transaction is shown with what it did last; so is a queued one in its
+    /// first moments, as what it asks for is not looked at before it has waited for 0.1 s.
     fn statement(&self, session: &Session) -> Cell {
         let fingerprint = session.fingerprint();
         let text = match fingerprint {
@@ -117,11 +117,9 @@ impl Scene<'_> {
             named => self.view.text(named),
         };
         let text = text.unwrap_or_else(|| format!("({fingerprint:016x})").into());
-        match session.state {
-            State::IdleInTransaction | State::Queued | State::Pinned => {
-                self.context.reader.line(&format!("after {text}"))
-            }
-            _ => self.context.reader.line(&text),
+        match session.is_past() {
+            true => self.context.reader.line(&format!("after {text}")),
+            false => self.context.reader.line(&text),
         }
     }
 }

@@ -80,12 +80,22 @@ impl Session {
     }
 
     /// Fingerprint that stands for it: of an idle one the last that wrote, since that one holds the
-    /// locks; 0 when nothing is known.
+    /// locks, of a queued one what it asks for; 0 when nothing is known.
     pub fn fingerprint(&self) -> u64 {
         let activity = &self.slot.activity;
-        match (self.state, activity.writer()) {
-            (State::IdleInTransaction, writer) if writer != 0 => writer,
+        match (self.state, activity.writer(), activity.queued()) {
+            (State::IdleInTransaction, writer, _) if writer != 0 => writer,
+            (State::Queued, _, queued) if queued != 0 => queued,
             _ => activity.statement(),
+        }
+    }
+
+    /// Whether that is over: what it did last, not what it does or asks for.
+    pub fn is_past(&self) -> bool {
+        match self.state {
+            State::IdleInTransaction | State::Pinned => true,
+            State::Queued => self.slot.activity.queued() == 0,
+            State::Executing | State::LockWait | State::Sending => false,
         }
     }
 
