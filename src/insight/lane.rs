@@ -87,7 +87,7 @@ pub struct SlowStatement {
     pub parts: Parts,
     /// Rows.
     pub rows: u64,
-    /// How it ended.
+    /// How it ended; 08006 when its client was gone before.
     pub sqlstate: SqlState,
     /// Id of its client.
     pub client: u64,

@@ -1,7 +1,7 @@
 //! When to look at the locks again.
 //!
-//! Owns the rhythm, knows no PostgreSQL: soon after something got stuck, rarely while nothing
-//! changes, not at all when nothing is old.
+//! Owns the rhythm, knows no PostgreSQL: soon after something got old, each second while somebody
+//! waits, rarely while nobody does, not at all when nothing is old.
 
 use std::time::Duration;
 
@@ -20,12 +20,13 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// After a look: the pause until the next one. `until_limit` is the time until the longest wait
-    /// reaches the next limit that raises a flag.
-    pub fn next(&mut self, has_changed: bool, until_limit: Option<Duration>) -> Duration {
+    /// After a look: the pause until the next one. `is_lively`: somebody waits, or did at the look
+    /// before; `until_limit`: the time until the longest wait reaches the next limit that raises a
+    /// flag.
+    pub fn next(&mut self, is_lively: bool, until_limit: Option<Duration>) -> Duration {
         let pause = match self.pause {
             _ if self.elapsed < EAGER => FAST,
-            Some(pause) if !has_changed => (pause * 2).clamp(SLOW, SLOWEST),
+            Some(pause) if !is_lively => (pause * 2).clamp(SLOW, SLOWEST),
             _ => SLOW,
         };
         self.pause = Some(pause);
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rhythm_slows_down_while_nothing_changes() {
+    fn the_rhythm_slows_down_while_nobody_waits() {
         let mut cadence = Cadence::default();
         let pauses: Vec<_> = (0..13).map(|_| ms(cadence.next(false, None))).collect();
         assert_eq!(pauses[..8], [250; 8]);

@@ -172,10 +172,11 @@ impl Keeper {
             .names
             .fill(&self.plan.door, locks::sessions(&rows))
             .await;
-        let has_changed = !is_same(&self.last, &found);
+        // A wait that ends is known as long as the last look saw it: while there is one, look often.
+        let is_lively = !found.is_empty() || !self.last.is_empty();
         self.last.clone_from(&found);
         let limit = self.publish(session, polled_us, LockState::Known(found));
-        Ok(Some(cadence.next(has_changed, limit)))
+        Ok(Some(cadence.next(is_lively, limit)))
     }
 
     /// Publishes a picture, tells the slots and the log; the time until the next limit.
@@ -280,18 +281,4 @@ impl Keeper {
             self.complaint = Some(text);
         }
     }
-}
-
-/// Whether the same sessions wait for the same.
-fn is_same(before: &[LockedSession], after: &[LockedSession]) -> bool {
-    let key = |session: &LockedSession| {
-        (
-            session.pid,
-            session.blocked_by.clone(),
-            session.locktype.clone(),
-            session.mode.clone(),
-            session.relation.clone(),
-        )
-    };
-    before.iter().map(key).eq(after.iter().map(key))
 }

@@ -1,5 +1,6 @@
 //! What the console's own screens say of statements and transactions, against what was sent.
 
+use crate::support::frames::query;
 use crate::support::{Bouncer, Pg, RawClient, Reply, Running};
 use crate::{assert_soon, only_pgweir};
 
@@ -171,6 +172,27 @@ fn slow_statements_come_newest_first_with_their_client() {
     assert!(part("server_ms") >= 20.0 && part("total_ms") >= part("server_ms"));
     assert!(oldest.get("query").starts_with("select pg_sleep($1)"));
     assert!(bouncer.show("show slow for nowhere").rows.is_empty());
+}
+
+#[test]
+fn a_slow_statement_whose_client_is_gone_says_so() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).own("slow_statement_ms", 1).start();
+    let mut leaver = client(&bouncer, &database, "leaver");
+    leaver.put(&query("select pg_sleep(600)"));
+    let is_running = || {
+        let activity = bouncer.show("show activity");
+        activity.cell("state", |row| row.get("app") == "leaver") == Some("executing".to_owned())
+    };
+    assert_soon!(is_running(), "it runs");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    drop(leaver);
+    let ended = || bouncer.show(&format!("show slow for {database}"));
+    assert_soon!(ended().rows.len() == 1, "it has ended");
+    let sqlstate = ended().cell("sqlstate", |row| row.get("app") == "leaver");
+    assert_eq!(sqlstate.as_deref(), Some("08006"));
 }
 
 #[test]

@@ -12,6 +12,8 @@ const LONGEST_US: u64 = 365 * 86_400 * 1_000_000;
 /// Cancelled, by a request or by a timeout.
 const CANCELLED: &[u8; 5] = b"57014";
 const SYNTAX_ERROR: &[u8; 5] = b"42601";
+/// How a slow statement is shown whose client was gone before it ended: connection_failure.
+const ABANDONED: &[u8; 5] = b"08006";
 
 /// Whose statements these are.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +112,10 @@ impl Tracker {
             && can_be_slow(class)
             && !self.insight.ignores_slow(owner.slot);
         figures.slow += u64::from(is_slow);
+        if let Some(cursor) = done.run.extra.as_ref().and_then(|extra| extra.cursor) {
+            let declared = records.group(self.key(cursor), Class::Select);
+            declared.fetched.add(done.rows, done.run.parts.server);
+        }
         self.add_to_pool(records, done);
         if is_slow {
             records.push_slow(self.slow(fingerprint, done, now, owner));
@@ -181,7 +187,10 @@ impl Tracker {
             ended_us: now,
             parts: done.run.parts,
             rows: done.rows,
-            sqlstate: done.sqlstate,
+            sqlstate: match done.is_abandoned {
+                true => *ABANDONED,
+                false => done.sqlstate,
+            },
             client: owner.slot.id,
             login: owner
                 .slot
@@ -233,6 +242,7 @@ impl Tracker {
             self.end_transaction(&mut records, now, true);
         }
         self.forget_portals();
+        self.cursors.clear();
         self.stalled_since_us = 0;
         self.stall_us = 0;
         self.copy_since_us = 0;
@@ -253,6 +263,8 @@ impl Tracker {
     fn end_transaction(&mut self, records: &mut LaneRecords, now: u64, is_abandoned: bool) {
         let outcome = self.transaction.outcome();
         let held = now.saturating_sub(outcome.began_us).min(LONGEST_US);
+        self.cursors
+            .end_transaction(outcome.is_committed && !is_abandoned);
         let pool = records.pool(self.pool);
         pool.transactions.add(held);
         pool.transaction_histogram.add(held, 1);
