@@ -106,6 +106,35 @@ pub const APPS: usize = 4;
 /// SQLSTATEs told apart per group.
 pub const SQLSTATES: usize = 16;
 
+/// What FETCH and MOVE took from the cursors that the statements of a group have declared. They are
+/// calls of their own groups; this is told beside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// How many.
+    pub calls: u64,
+    /// Rows returned.
+    pub rows: u64,
+    /// Server time, µs.
+    pub server_us: u64,
+}
+
+impl Fetched {
+    /// One more.
+    pub fn add(&mut self, rows: u64, server_us: u64) {
+        self.merge(Self {
+            calls: 1,
+            rows,
+            server_us,
+        });
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.rows += other.rows;
+        self.server_us += other.server_us;
+    }
+}
+
 /// What one group of statements (fingerprint, pool) amounts to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
@@ -149,6 +178,8 @@ pub struct Figures {
     pub apps: Few<AppId>,
     /// Errors by SQLSTATE.
     pub sqlstates: Few<SqlState>,
+    /// From the cursors that they declared.
+    pub fetched: Fetched,
     /// What the statements do.
     pub class: Class,
 }
@@ -176,6 +207,7 @@ impl Default for Figures {
             histogram: Histogram::default(),
             apps: Few::default(),
             sqlstates: Few::default(),
+            fetched: Fetched::default(),
             class: Class::default(),
         }
     }
@@ -215,6 +247,7 @@ impl Figures {
         self.last_seen_us = self.last_seen_us.max(other.last_seen_us);
         self.apps.merge(&other.apps, APPS);
         self.sqlstates.merge(&other.sqlstates, SQLSTATES);
+        self.fetched.merge(other.fetched);
         if self.class == Class::default() {
             self.class = other.class;
         }

@@ -57,7 +57,7 @@ pub use effects::{Effect, effects};
 pub use hash::of_label;
 pub use lasting::is_lasting;
 pub use names::{mask_application, verb_and_relation};
-pub use prepared::{NameUse, NameUses, Usage, may_name_prepared, prepared_names};
+pub use prepared::{NameUse, NameUses, Usage, is_plain, may_name_prepared, prepared_names};
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;
@@ -135,9 +135,22 @@ pub enum Verb {
     Rollback,
     /// SAVEPOINT, RELEASE, ROLLBACK TO.
     Savepoint,
+    /// DECLARE of a cursor.
+    Declare,
+    /// FETCH and MOVE.
+    Fetch,
+    /// CLOSE of a cursor, or of all where there is no name.
+    Close,
     /// Anything else.
     #[default]
     Other,
+}
+
+impl Verb {
+    /// Whether the statement is about a cursor by name.
+    pub fn is_of_cursor(self) -> bool {
+        matches!(self, Verb::Declare | Verb::Fetch | Verb::Close)
+    }
 }
 
 /// One statement of a text.
@@ -157,7 +170,8 @@ pub struct Statement {
     pub span: Range<usize>,
     /// The comment at its begin or end that may hold tags (sqlcommenter, marginalia).
     pub tags: Option<Range<usize>>,
-    /// The name that PREPARE, EXECUTE and DEALLOCATE speak of, as it stands in the text.
+    /// The name that PREPARE, EXECUTE and DEALLOCATE speak of, or DECLARE, FETCH, MOVE and CLOSE, as
+    /// it stands in the text.
     pub name: Option<Range<usize>>,
     /// Fingerprint and class of the body of a PREPARE.
     pub body: Option<(u64, Class)>,

@@ -46,11 +46,14 @@ impl<S: Sink> Lexer<'_, S> {
                 self.kept_name();
             }
             b"deallocate" => self.deallocate(),
-            b"declare" => self.named("declare"),
+            b"declare" => {
+                self.put("declare");
+                self.remembered_name();
+            }
             b"close" => {
                 self.put("close");
                 if !self.sees(b"all") {
-                    self.name_as_constant();
+                    self.remembered_name();
                 }
             }
             b"fetch" => self.fetch("fetch"),
@@ -201,6 +204,12 @@ impl<S: Sink> Lexer<'_, S> {
         if self.sees(b"all") {
             return;
         }
+        self.remembered_name();
+    }
+
+    /// The name of a cursor or prepared statement: a constant; remembers where it stands.
+    fn remembered_name(&mut self) {
+        self.skip();
         let start = self.at;
         self.name_as_constant();
         if self.at > start {
@@ -217,14 +226,14 @@ impl<S: Sink> Lexer<'_, S> {
                 Some(Byte::Name) => {
                     if self.drop_word(b"from") || self.drop_word(b"in") {
                         self.put("from");
-                        return self.name_as_constant();
+                        return self.remembered_name();
                     }
                     let Some(direction) = self.direction() else {
-                        return self.name_as_constant();
+                        return self.remembered_name();
                     };
                     self.put(direction);
                 }
-                Some(Byte::DoubleQuote) => return self.name_as_constant(),
+                Some(Byte::DoubleQuote) => return self.remembered_name(),
                 Some(Byte::Digit) => {
                     self.constant(Constant::Number, scan::number(self.text, self.at));
                 }

@@ -302,6 +302,48 @@ fn cursors_notices_and_nothing_at_all() {
     assert_eq!(counts["commit"], (1, 0, 0));
 }
 
+/// A value of SHOW STATEMENT for the cursor whose statement holds `words`; empty without one.
+fn of_cursor(scene: &Scene, words: &str, name: &str) -> String {
+    let all = scene.bouncer.show("show statements limit all");
+    let fingerprint = all.cell("fingerprint", |row| {
+        row.get("query").starts_with("declare") && row.get("query").contains(words)
+    });
+    let command = format!("show statement '{}'", fingerprint.expect("a group"));
+    let shown = scene.bouncer.show(&command);
+    let value = shown.cell("value", |row| row.get("name") == name);
+    value.unwrap_or_default()
+}
+
+#[test]
+fn what_is_fetched_is_told_of_the_cursors_statement() {
+    only_pgweir!();
+    let scene = Scene::new();
+    let mut client = scene.client();
+    let told = |what: &str| ["fetches", "fetched_rows"].map(|name| of_cursor(&scene, what, name));
+    client.ok(
+        "begin; declare \"C\" cursor for select n as in_one_text from generate_series(1, 50) n; \
+         fetch 20 from \"C\"; move 5 in \"C\"",
+    );
+    client.ok("fetch 10 from \"C\"; close \"C\"");
+    client.fails("fetch 1 from \"C\"");
+    client.ok("rollback");
+    assert_eq!(told("in_one_text"), ["3", "30"]);
+    client.ok("begin");
+    client.exchange(&extended(
+        "declare d cursor for select 7 as in_a_parse",
+        &[],
+    ));
+    client.exchange(&extended("fetch all from D", &[]));
+    client.ok("commit");
+    assert_eq!(told("in_a_parse"), ["1", "1"]);
+    client.ok("declare h cursor with hold for select n as held from generate_series(1, 5) n");
+    client.ok("fetch 2 from h");
+    client.ok("begin; close h; declare h cursor for select 1 as another; rollback");
+    client.fails("fetch 2 from h");
+    assert_eq!(told("as held"), ["1", "2"]);
+    assert_eq!(told("as another"), ["", ""]);
+}
+
 #[test]
 fn a_function_body_is_not_split() {
     only_pgweir!();

@@ -42,6 +42,7 @@ pub fn show(context: &Context<'_>, fingerprint: u64) -> Result<(Rows, String), C
     sheet.text("class", format!("{:?}", first.class).to_lowercase());
     sheet.counts(&figures);
     sheet.times(&figures);
+    sheet.fetched(&figures);
     sheet.seen(&figures);
     sheet.lists(&figures, &context.insight.names);
     sheet
@@ -116,6 +117,16 @@ impl Sheet {
             }
         }
         self.ms("max_ms", figures.slowest.server_us as f64);
+    }
+
+    /// What was fetched from its cursors; those FETCHes have a group of their own.
+    fn fetched(&mut self, figures: &Figures) {
+        let fetched = figures.fetched;
+        if fetched.calls > 0 {
+            self.count("fetches", fetched.calls);
+            self.count("fetched_rows", fetched.rows);
+            self.ms("fetch_ms", fetched.server_us as f64);
+        }
     }
 
     fn seen(&mut self, figures: &Figures) {

@@ -1,8 +1,8 @@
 //! Figures of a closed slice of time: histograms without their empty buckets.
 
 use crate::insight::figures::{
-    APPS, AppId, Bounded, CLASSES, Few, Figures, Parts, PoolFigures, Repeat, SQLSTATES, Slowest,
-    SqlState, TransactionFigures,
+    APPS, AppId, Bounded, CLASSES, Fetched, Few, Figures, Parts, PoolFigures, Repeat, SQLSTATES,
+    Slowest, SqlState, TransactionFigures,
 };
 use crate::insight::histogram::Histogram;
 use crate::sql::Class;
@@ -46,6 +46,8 @@ pub struct SparseFigures {
     histogram: Buckets,
     apps: Box<[(AppId, u64)]>,
     sqlstates: Box<[(SqlState, u64)]>,
+    /// Rarely there.
+    fetched: Option<Box<Fetched>>,
     class: Class,
 }
 
@@ -79,6 +81,7 @@ impl Sparse for SparseFigures {
             histogram: buckets(&dense.histogram),
             apps: dense.apps.0.as_slice().into(),
             sqlstates: dense.sqlstates.0.as_slice().into(),
+            fetched: (dense.fetched.calls > 0).then(|| Box::new(dense.fetched)),
             class: dense.class,
         }
     }
@@ -102,6 +105,7 @@ impl Sparse for SparseFigures {
             over: self.over.map(u64::from),
             first_seen_us: self.first_seen_us,
             last_seen_us: self.last_seen_us,
+            fetched: self.fetched.as_deref().copied().unwrap_or_default(),
             class: self.class,
             ..Figures::default()
         };

@@ -95,7 +95,7 @@ impl Tracker {
             is_abandoned: false,
         };
         if !done.is_error() && done.run.extra.is_some() {
-            self.follow_prepared(&mut done);
+            self.follow_names(&mut done);
         }
         self.done.push(done);
     }

@@ -9,12 +9,14 @@
 //! ```text
 //! requests.rs     what was asked: statements of a Query, portals, Executes
 //! answers.rs      what came back: rows, ends, errors, and when
+//! cursors.rs      which statement a FETCH fetches from
 //! settle.rs       whose time an arrival is
 //! record.rs       into the lane's table
 //! transaction.rs  the transaction as a whole: hold time, repeated statements
 //! ```
 
 mod answers;
+mod cursors;
 mod record;
 mod requests;
 mod settle;
@@ -31,6 +33,7 @@ use super::Insight;
 use super::figures::{AppId, Parts, SUCCESS, SqlState};
 use super::lane::{NewText, PoolId};
 use crate::sql::{Class, Summary, Verb};
+use cursors::Cursors;
 use transaction::Transaction;
 
 /// Answered statements are recorded at the latest when there are this many.
@@ -76,9 +79,12 @@ struct Extra {
     sample: Option<Box<[u8]>>,
     /// The comment that may hold tags.
     tags: Option<Box<[u8]>>,
-    /// PREPARE and DEALLOCATE: the name, and the body's fingerprint and class.
+    /// PREPARE and DEALLOCATE, and what is about cursors: the name.
     name: Option<Box<[u8]>>,
+    /// PREPARE: the body's fingerprint and class.
     body: Option<Body>,
+    /// FETCH that has worked: fingerprint of the cursor's DECLARE.
+    cursor: Option<u64>,
 }
 
 /// The body of an SQL-level PREPARE.
@@ -122,6 +128,8 @@ struct Named {
 struct Portal {
     what: Summary,
     text: Option<Box<[u8]>>,
+    /// The cursor that its statement names.
+    cursor: Option<Box<[u8]>>,
     has_run: bool,
 }
 
@@ -170,6 +178,7 @@ pub struct Tracker {
     named: HashMap<Box<[u8]>, Named>,
     /// SQL-level PREPARE: bodies by name.
     prepared: HashMap<Box<[u8]>, Body>,
+    cursors: Cursors,
     transaction: Transaction,
 }
 
@@ -224,6 +233,7 @@ impl Tracker {
             unnamed_text: None,
             named: HashMap::new(),
             prepared: HashMap::new(),
+            cursors: Cursors::default(),
             transaction: Transaction::default(),
         }
     }
@@ -271,11 +281,17 @@ impl Tracker {
         !self.running.is_empty()
     }
 
-    /// SQL-level PREPARE, DEALLOCATE and DISCARD, when they have worked.
-    fn follow_prepared(&mut self, done: &mut Done) {
-        let name = done.run.extra.as_mut().and_then(|extra| extra.name.take());
-        let body = done.run.extra.as_mut().and_then(|extra| extra.body.take());
-        match (done.run.what.verb, name) {
+    /// SQL-level PREPARE and DEALLOCATE, and what is about cursors, when they have worked.
+    fn follow_names(&mut self, done: &mut Done) {
+        let what = done.run.what;
+        let Some(extra) = done.run.extra.as_mut() else {
+            return;
+        };
+        let (name, body) = (extra.name.take(), extra.body.take());
+        match (what.verb, name) {
+            (Verb::Declare, Some(name)) => self.cursors.declared(&name, what),
+            (Verb::Fetch, Some(name)) => extra.cursor = self.cursors.get(&name),
+            (Verb::Close, name) => self.cursors.closed(name.as_deref()),
             (Verb::Prepare, Some(name)) => match body {
                 Some(body) => requests::remember(&mut self.prepared, &name, body),
                 None => drop(self.prepared.remove(&name)),

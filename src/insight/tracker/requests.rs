@@ -9,7 +9,7 @@ use crate::insight::Insight;
 use crate::insight::figures::Parts;
 use crate::insight::labels;
 use crate::insight::lane::{Mixer, NewText};
-use crate::sql::{Class, Statement, Summary, Verb};
+use crate::sql::{self, Class, Rules, Statement, Summary, Verb};
 
 /// Longest sample kept, bytes.
 const SAMPLE: usize = 4 << 10;
@@ -62,6 +62,12 @@ fn body_of(statement: &Statement, text: Text<'_>) -> Option<Box<[u8]>> {
     let (word, body) = rest.split_at_checked(2)?;
     word.eq_ignore_ascii_case(b"as")
         .then(|| head(body.trim_ascii_start(), SAMPLE))
+}
+
+/// The cursor that a statement by itself names.
+fn cursor_of(text: &[u8]) -> Option<Box<[u8]>> {
+    let name = sql::single(text, Rules::default()).name?;
+    text.get(name).map(folded)
 }
 
 fn head(bytes: &[u8], longest: usize) -> Box<[u8]> {
@@ -168,6 +174,9 @@ impl Tracker {
                         .and_then(|statement| body_of(statement, text)),
                 });
             }
+            verb if verb.is_of_cursor() => {
+                extra.get_or_insert_with(Box::<Extra>::default).name = name;
+            }
             _ => {}
         }
     }
@@ -203,7 +212,7 @@ impl Tracker {
     pub fn parsed(&mut self, name: &[u8], what: Summary, text: &[u8]) {
         self.last_parsed = Some(what);
         if name.is_empty() {
-            let is_new = !self.insight.known.has(what.fingerprint);
+            let is_new = !self.insight.known.has(what.fingerprint) || what.verb.is_of_cursor();
             self.unnamed_text = is_new.then(|| text.into());
         }
     }
@@ -244,10 +253,17 @@ impl Tracker {
     ) {
         let is_new = !self.insight.known.has(what.fingerprint);
         let has_room = portal.is_empty() || self.portals.len() < MAX_TEXTS;
-        let text = if is_new && has_room { text(self) } else { None };
+        let names_cursor = what.verb.is_of_cursor();
+        let text = if (is_new || names_cursor) && has_room {
+            text(self)
+        } else {
+            None
+        };
+        let cursor = text.as_deref().filter(|_| names_cursor);
         let bound = Portal {
             what,
-            text: text.filter(|text| !text.is_empty()),
+            cursor: cursor.and_then(cursor_of),
+            text: text.filter(|text| is_new && !text.is_empty()),
             has_run: false,
         };
         if portal.is_empty() {
@@ -277,9 +293,11 @@ impl Tracker {
         let continues = std::mem::replace(&mut bound.has_run, true);
         let text = bound.text.take();
         let text = text.filter(|_| is_first(&self.insight, what.fingerprint));
-        let extra = text.map(|text| {
+        let name = bound.cursor.clone();
+        let extra = (text.is_some() || name.is_some()).then(|| {
             Box::new(Extra {
-                text: Some(text),
+                text,
+                name,
                 ..Extra::default()
             })
         });
