@@ -10,10 +10,11 @@ use std::sync::Arc;
 use super::serve::Client;
 use crate::config::{PoolMode, SessionMode};
 use crate::link::ClientSide;
+use crate::request::{self, ControlText};
 use crate::session::block::Block;
 use crate::session::sequences::Memory;
 use crate::session::state::ListenChange;
-use crate::sql::{self, Control, Effect};
+use crate::sql::{Control, Effect};
 use crate::stats::clock::now_us;
 use crate::stats::{ClientState, Count};
 use crate::wire::backend::Status;
@@ -55,14 +56,15 @@ impl Client {
         let Some(text) = unparsed.get(HEADER..header.total) else {
             return Answer::Short;
         };
-        match sql::control(text) {
-            Some(control) => self.answer_control(header, control),
+        match request::control(text, self.side.params.rules()) {
+            Some(found) => self.answer_control(header, found),
             None => Answer::NeedsServer,
         }
     }
 
-    fn answer_control(&mut self, header: Header, control: Control) -> Answer {
-        let Some((command, status)) = self.verdict(control) else {
+    fn answer_control(&mut self, header: Header, found: ControlText) -> Answer {
+        let control = found.control;
+        let Some((command, status)) = self.verdict(found) else {
             return Answer::NeedsServer;
         };
         let now = now_us();
@@ -74,8 +76,9 @@ impl Client {
         let counters = self.side.pool.counters.lane(self.side.lane);
         counters.add(Count::Received, header.total as u64);
         let verdict = (command, status);
-        self.side
-            .answer(header, verdict, now, |side| forget(side, control));
+        self.side.answer(header, verdict, found.what, now, |side| {
+            forget(side, control);
+        });
         self.arm(now);
         Answer::Given
     }
@@ -91,7 +94,8 @@ impl Client {
     }
 
     /// Command tag and transaction status that PostgreSQL would answer; `None`: ask it.
-    fn verdict(&self, control: Control) -> Option<(&'static str, Status)> {
+    fn verdict(&self, found: ControlText) -> Option<(&'static str, Status)> {
+        let control = found.control;
         let idle = |command| Some((command, Status::Idle));
         let restores = matches!(control, Control::DiscardAll | Control::ResetAll);
         if restores && REPORTED.iter().any(|name| self.has_changed(name)) {
@@ -99,7 +103,11 @@ impl Client {
         }
         match (&self.side.block, control) {
             (Block::None, Control::Begin) if self.side.pool.hold_begin_us() > 0 => {
-                Some((self.begin_tag(), Status::InTransaction))
+                let command = match found.is_start {
+                    true => "START TRANSACTION",
+                    false => "BEGIN",
+                };
+                Some((command, Status::InTransaction))
             }
             (Block::None, Control::DiscardAll) => idle("DISCARD ALL"),
             (Block::None, Control::DiscardTemp) => idle("DISCARD TEMP"),
@@ -120,17 +128,6 @@ impl Client {
         let session = &self.side.session;
         let (now, start) = (session.settings(), session.startup());
         !Arc::ptr_eq(now, start) && now.get(name) != start.get(name)
-    }
-
-    /// START TRANSACTION has a tag of its own.
-    fn begin_tag(&self) -> &'static str {
-        let text = self.side.inbound.unparsed().get(HEADER..);
-        let statement = sql::single(text.unwrap_or_default(), self.side.params.rules());
-        let word = text.and_then(|text| text.get(statement.span.start));
-        match word {
-            Some(b's' | b'S') => "START TRANSACTION",
-            _ => "BEGIN",
-        }
     }
 
     fn hold_begin(&mut self, header: Header, now: u64) {

@@ -18,6 +18,8 @@ pub struct Answered<'a> {
     pub what: Summary,
     /// Its text.
     pub text: &'a [u8],
+    /// Bytes of the request and of the reply, headers included.
+    pub bytes: (usize, usize),
     /// Monotonic µs.
     pub now: u64,
 }
@@ -38,7 +40,8 @@ impl Insight {
         };
         let figures = records.group(key, what.class);
         figures.calls += 1;
-        figures.request_bytes += answered.text.len() as u64;
+        figures.request_bytes += answered.bytes.0 as u64;
+        figures.result_bytes += answered.bytes.1 as u64;
         figures.apps.add(answered.app, 1, APPS);
         if figures.first_seen_us == 0 {
             figures.first_seen_us = now;

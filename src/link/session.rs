@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::{ClientSide, End, Link};
 use crate::net::buf::Buf;
+use crate::request;
 use crate::server::pending::{Own, Request};
 use crate::session::block::Block;
 use crate::session::settings::{AUTHORIZATION, ROLE, Settings};
-use crate::sql::{self, Control};
+use crate::sql::{Control, Summary};
 use crate::stats::clock::now_us;
 use crate::stats::events::Event;
 use crate::wire::backend::{self, Status};
@@ -87,13 +88,14 @@ impl Link<'_> {
         let unparsed = self.client.inbound.unparsed();
         if header.tag == tag::QUERY && header.total <= LONGEST_END {
             let text = unparsed.get(HEADER..header.total)?;
-            let command = match sql::control(text) {
+            let found = request::control(text, self.client.params.rules());
+            let command = match found.map(|found| found.control) {
                 Some(Control::Commit) => Some("COMMIT"),
                 Some(Control::Rollback) => Some("ROLLBACK"),
                 _ => None,
             };
-            if let Some(command) = command {
-                self.end_without_work(header, command);
+            if let (Some(command), Some(found)) = (command, found) {
+                self.end_without_work(header, command, found.what);
                 return Some(true);
             }
         }
@@ -101,11 +103,11 @@ impl Link<'_> {
         Some(false)
     }
 
-    fn end_without_work(&mut self, header: Header, command: &str) {
+    fn end_without_work(&mut self, header: Header, command: &str, what: Summary) {
         self.held = None;
         let now = now_us();
         let verdict = (command, Status::Idle);
-        self.client.answer(header, verdict, now, |_| {});
+        self.client.answer(header, verdict, what, now, |_| {});
         self.timing.block_ended(self.client, now);
     }
 
@@ -297,6 +299,9 @@ impl ClientSide {
     /// link makes it true. `which`: a set of positions.
     /// INVARIANT: called between two frames only.
     pub fn restore_params(&mut self, which: u64) {
+        if self.params.is_as_at_start(&self.startup, which) {
+            return;
+        }
         let tracked = Arc::clone(&self.pool.shared.tracked);
         let restored = tracked.restored(&self.params, &self.startup, which);
         for (index, name) in tracked.names().enumerate() {

@@ -188,7 +188,11 @@ impl Buf {
 
     /// Drops the first `n` unparsed bytes.
     pub fn discard(&mut self, n: usize) {
-        self.splice(0..n, &[]);
+        if self.mid + n >= self.end {
+            self.end = self.mid;
+        } else {
+            self.splice(0..n, &[]);
+        }
         if self.start == self.end {
             self.start = 0;
             self.mid = 0;
@@ -198,6 +202,14 @@ impl Buf {
 
     /// Inserts bytes before the unparsed ones, already parsed: they are sent next.
     pub fn insert_parsed(&mut self, bytes: &[u8]) {
+        let end = self.end + bytes.len();
+        if self.mid == self.end
+            && let Some(room) = self.data.get_mut(self.end..end)
+        {
+            room.copy_from_slice(bytes);
+            (self.mid, self.end) = (end, end);
+            return;
+        }
         self.splice(0..0, bytes);
         self.parse(bytes.len());
     }

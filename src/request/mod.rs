@@ -1,7 +1,11 @@
 //! What a frontend message means, given the client's state.
 //!
-//! Owns the classes of messages. No
-//! I/O: `client` and `link` feed it tags and do what it says.
+//! Owns the classes of messages, and what short texts of transaction control ask for. No I/O: `client`
+//! and `link` feed it and do what it says.
+
+mod control;
+
+pub use control::{ControlText, control};
 
 use crate::wire::frontend::tag;
 

@@ -72,6 +72,15 @@ impl Params {
         self.values.get(index)?.as_ref()
     }
 
+    /// HOT. Whether the parameters of the set `which` (bit = position) are those of `start`; what that
+    /// leaves open does not matter.
+    pub fn is_as_at_start(&self, start: &Self, which: u64) -> bool {
+        start.values.iter().enumerate().all(|(index, start)| {
+            let is_meant = which.checked_shr(index as u32).unwrap_or(0) & 1 == 1;
+            !is_meant || start.is_none() || self.get(index) == start.as_ref()
+        })
+    }
+
     /// The client's application_name.
     pub fn application_name(&self) -> Option<&Arc<str>> {
         self.get(APPLICATION_NAME)

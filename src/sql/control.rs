@@ -35,22 +35,24 @@ pub enum Control {
     UnlistenAll,
 }
 
-/// HOT. What the text of a Query asks for, if it is one such statement and nothing else. One NUL
-/// may end the text; bytes behind it make it none of these, since PostgreSQL refuses the message.
+/// HOT. Whether a text may be one of these, by its first two letters or by what stands before them.
 #[inline]
-pub fn control(text: &[u8]) -> Option<Control> {
+pub fn may_be_control(text: &[u8]) -> bool {
     let first = bytes::lower(bytes::word_at(text, 0)) & 0xffff;
-    // The first two letters of every statement here, and of what may stand before it.
     match (first & 0xff) as u8 {
-        b'a' | b'b' | b'c' | b'd' | b'e' | b'r' | b's' | b'u' => match &first.to_le_bytes()[..2] {
-            b"ab" | b"be" | b"co" | b"de" | b"di" | b"en" | b"re" | b"ro" | b"st" | b"un" => {
-                recognise(text)
-            }
-            _ => None,
-        },
-        b'\t' | b'\n' | 0x0c | b'\r' | b' ' | b'-' | b'/' => recognise(text),
-        _ => None,
+        b'a' | b'b' | b'c' | b'd' | b'e' | b'r' | b's' | b'u' => matches!(
+            &first.to_le_bytes()[..2],
+            b"ab" | b"be" | b"co" | b"de" | b"di" | b"en" | b"re" | b"ro" | b"st" | b"un"
+        ),
+        b'\t' | b'\n' | 0x0c | b'\r' | b' ' | b'-' | b'/' => true,
+        _ => false,
     }
+}
+
+/// What the text of a Query asks for, if it is one such statement and nothing else. One NUL may end
+/// the text; bytes behind it make it none of these, since PostgreSQL refuses the message.
+pub fn control(text: &[u8]) -> Option<Control> {
+    may_be_control(text).then(|| recognise(text)).flatten()
 }
 
 fn recognise(text: &[u8]) -> Option<Control> {

@@ -52,7 +52,7 @@ mod touches;
 mod utility;
 mod words;
 
-pub use control::{Control, control};
+pub use control::{Control, control, may_be_control};
 pub use effects::{Effect, effects};
 pub use hash::of_label;
 pub use lasting::is_lasting;
