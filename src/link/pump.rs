@@ -29,17 +29,25 @@ impl Add for Moved {
     }
 }
 
+/// Who has nothing more to say before the reactor has run again: asked once, a socket that is not
+/// ready stays so for the rest of the turn.
+#[derive(Debug, Default)]
+struct Quiet {
+    client: bool,
+    server: bool,
+}
+
 impl Link<'_> {
     /// HOT. Both directions until neither can go on.
     pub(super) fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let mut moved = 0;
+        let (mut moved, mut quiet) = (0, Quiet::default());
         // What the client said before the link was made.
         self.take_requests()?;
         loop {
             if self.hold.is_held {
                 self.take_requests()?;
             }
-            let step = self.step(cx)?;
+            let step = self.step(cx, &mut quiet)?;
             if self.complete {
                 return Err(End::Complete);
             }
@@ -60,19 +68,21 @@ impl Link<'_> {
 
     /// HOT. Each direction once. Where only an answer is awaited that comes first: mostly it ends the
     /// link, and the client need not be asked for more before.
-    fn step(&mut self, cx: &mut Context<'_>) -> Result<Moved, End> {
-        if self.client.inbound.unsent().is_empty() {
-            let replies = self.poll_replies(cx)?;
+    fn step(&mut self, cx: &mut Context<'_>, quiet: &mut Quiet) -> Result<Moved, End> {
+        let only_awaits =
+            self.client.inbound.unsent().is_empty() && !self.server.pending.is_empty();
+        if only_awaits {
+            let replies = self.poll_replies(cx, quiet)?;
             if self.complete {
                 return Ok(replies);
             }
-            let requests = self.poll_requests(cx)?;
+            let requests = self.poll_requests(cx, quiet)?;
             self.complete = self.ends_unanswered(requests);
             return Ok(replies + requests);
         }
-        let requests = self.poll_requests(cx)?;
+        let requests = self.poll_requests(cx, quiet)?;
         self.complete = self.ends_unanswered(requests);
-        let replies = self.poll_replies(cx)?;
+        let replies = self.poll_replies(cx, quiet)?;
         Ok(requests + replies)
     }
 
@@ -90,7 +100,7 @@ impl Link<'_> {
     }
 
     /// HOT. Client to server: one write and one read at most.
-    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Result<Moved, End> {
+    fn poll_requests(&mut self, cx: &mut Context<'_>, quiet: &mut Quiet) -> Result<Moved, End> {
         let mut moved = Moved::default();
         if !self.client.inbound.unsent().is_empty() {
             match self.write_server(cx)? {
@@ -105,10 +115,15 @@ impl Link<'_> {
         if self.client.outbound.unsent().len() > LARGE {
             return Ok(moved);
         }
+        if quiet.client {
+            self.client.inbound.release_if_empty();
+            return Ok(moved);
+        }
         let space = self.client.inbound.space();
         let room = space.len();
         match self.client.stream.poll_read(cx, space) {
             Poll::Pending => {
+                quiet.client = true;
                 self.client.inbound.release_if_empty();
                 Ok(moved)
             }
@@ -157,7 +172,7 @@ impl Link<'_> {
     }
 
     /// HOT. Server to client: one write and one read at most.
-    fn poll_replies(&mut self, cx: &mut Context<'_>) -> Result<Moved, End> {
+    fn poll_replies(&mut self, cx: &mut Context<'_>, quiet: &mut Quiet) -> Result<Moved, End> {
         let mut moved = Moved::default();
         if !self.client.outbound.unsent().is_empty() {
             match self.write_client(cx)? {
@@ -175,10 +190,16 @@ impl Link<'_> {
         if !self.client.outbound.has_space() {
             return Ok(moved);
         }
+        if quiet.server {
+            self.flush_tls(cx);
+            self.client.outbound.release_if_empty();
+            return Ok(moved);
+        }
         let space = self.client.outbound.space();
         let room = space.len();
         match self.server.stream.poll_read(cx, space) {
             Poll::Pending => {
+                quiet.server = true;
                 self.flush_tls(cx);
                 self.client.outbound.release_if_empty();
                 Ok(moved)

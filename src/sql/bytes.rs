@@ -118,7 +118,7 @@ fn tiny_word(text: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// The begin of a name: sixteen bytes in lower case, and how many of them belong to it.
+/// The begin of a name: sixteen bytes, and how many of them belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// The first eight bytes, the first in the lowest bits.
@@ -129,12 +129,61 @@ pub struct Chunk {
     pub length: usize,
 }
 
-/// Reads up to sixteen bytes of a name; zeros behind the end of the text.
+/// Up to sixteen bytes of a name in lower case; zeros behind the end of the text.
 #[inline(always)]
 pub fn chunk_at(text: &[u8], at: usize) -> Chunk {
     match text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
         Some(bytes) => chunk(bytes),
         None => chunk_of(word_at(text, at), word_at(text, at.saturating_add(8))),
+    }
+}
+
+/// Up to sixteen bytes as they are, and how many of them stand before a double quote; zeros behind
+/// the end of the text.
+#[inline(always)]
+pub fn quoted_at(text: &[u8], at: usize) -> Chunk {
+    match text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        Some(bytes) => quoted(bytes),
+        None => quoted_of(word_at(text, at), word_at(text, at.saturating_add(8))),
+    }
+}
+
+#[inline]
+fn quoted_of(low: u64, high: u64) -> Chunk {
+    let length = match before(low, b'"') {
+        8 => 8 + before(high, b'"'),
+        length => length,
+    };
+    Chunk { low, high, length }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn quoted(bytes: &[u8; 16]) -> Chunk {
+    let whole = u128::from_le_bytes(*bytes);
+    quoted_of(whole as u64, (whole >> 64) as u64)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn quoted(bytes: &[u8; 16]) -> Chunk {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe { quoted_sse2(bytes) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn quoted_sse2(bytes: &[u8; 16]) -> Chunk {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    let whole = u128::from_le_bytes(*bytes);
+    let (low, high) = (whole as u64, (whole >> 64) as u64);
+    let read = _mm_set_epi64x(high.cast_signed(), low.cast_signed());
+    let quotes = _mm_movemask_epi8(_mm_cmpeq_epi8(read, _mm_set1_epi8(b'"'.cast_signed())));
+    Chunk {
+        low,
+        high,
+        length: (quotes as u32 | 1 << 16).trailing_zeros() as usize,
     }
 }
 
@@ -303,6 +352,9 @@ mod tests {
                 bytes[place] = b;
                 let (low, high) = (word_at(&bytes, 0), word_at(&bytes, 8));
                 assert_eq!(chunk_at(&bytes, 0), chunk_of(low, high), "{b} {place}");
+                assert_eq!(quoted_at(&bytes, 0), quoted_of(low, high), "{b} {place}");
+                let until = bytes.iter().position(|b| *b == b'"').unwrap_or(16);
+                assert_eq!(quoted_at(&bytes, 0).length, until, "{b} {place}");
                 let short = &bytes[..place];
                 let length = short.iter().take_while(|b| continues_name(**b)).count();
                 assert_eq!(chunk_at(short, 0).length, length, "{place}");

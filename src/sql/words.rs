@@ -60,13 +60,10 @@ impl<S: Sink> Lexer<'_, S> {
     /// A name of more than eight bytes.
     #[inline]
     fn long_name(&mut self, start: usize, chunk: Chunk) {
-        self.hash.inner(chunk.low);
         if chunk.length == 16 {
             return self.longer_name(start, chunk);
         }
-        let rest = chunk.length - 8;
-        self.hash
-            .last(Kind::Name, bytes::keep(chunk.high, rest), rest);
+        self.begin_of_name(chunk);
         self.at = start + chunk.length;
         self.out
             .name(self.text.get(start..self.at).unwrap_or_default(), false);
@@ -78,8 +75,9 @@ impl<S: Sink> Lexer<'_, S> {
         };
     }
 
-    /// A name of sixteen bytes or more, whose first eight are hashed.
+    /// A name of sixteen bytes or more.
     fn longer_name(&mut self, start: usize, first: Chunk) {
+        self.hash.inner(first.low);
         let mut word = first.high;
         let mut at = start + 8;
         let mut length = 8;
@@ -110,6 +108,37 @@ impl<S: Sink> Lexer<'_, S> {
 
     pub(super) fn quoted_name(&mut self) {
         let start = self.at + 1;
+        let chunk = bytes::quoted_at(self.text, start);
+        let end = start + chunk.length;
+        let ends_here = chunk.length < 16 && end + 1 < self.text.len();
+        if ends_here && self.text.get(end + 1) != Some(&b'"') {
+            self.begin_of_name(chunk);
+            self.at = end + 1;
+            self.out
+                .name(self.text.get(start..end).unwrap_or_default(), true);
+        } else {
+            self.long_quoted_name(start);
+        }
+        self.is_opened = true;
+        self.previous = Word::Name;
+    }
+
+    /// Hashes a name of less than sixteen bytes.
+    #[inline(always)]
+    fn begin_of_name(&mut self, chunk: Chunk) {
+        let Chunk { low, high, length } = chunk;
+        let (word, length) = match length.checked_sub(8) {
+            Some(rest) => {
+                self.hash.inner(low);
+                (high, rest)
+            }
+            None => (low, length),
+        };
+        self.hash
+            .last(Kind::Name, bytes::keep(word, length), length);
+    }
+
+    fn long_quoted_name(&mut self, start: usize) {
         let before = self.hash;
         let mut at = start;
         let mut word = bytes::word_at(self.text, at);
@@ -131,8 +160,6 @@ impl<S: Sink> Lexer<'_, S> {
             self.hash = before;
             self.rare_name(start);
         }
-        self.is_opened = true;
-        self.previous = Word::Name;
     }
 
     /// A quoted name that is long, holds quotes, or ends with the text.
