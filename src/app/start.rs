@@ -18,7 +18,7 @@ use crate::client::{CancelKeys, Front};
 use crate::config::{self, Config};
 use crate::daemon::cli::RunOptions;
 use crate::daemon::log::{FATAL_TARGET, LogConfig, LogHandle, Syslog};
-use crate::daemon::{background, limits, log, memory, pidfile, privileges, systemd};
+use crate::daemon::{background, limits, log, memory, pidfile, privileges, signals, systemd};
 use crate::lane::Lanes;
 use crate::net::dns::Resolver;
 use crate::net::listener::{self, ListenSettings, Listener};
@@ -94,6 +94,8 @@ fn serve(
     log: &LogHandle,
     pidfile: Option<&str>,
 ) -> Result<(), Fatal> {
+    // Whoever sees that the port is open may send a signal.
+    signals::hold();
     memory::give_back_in_background();
     let lanes = Lanes::start(lane_count(&config))?;
     let listeners = listen(&config)?;

@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
+use nix::sys::signal::{SigSet, Signal as Number};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// What an operator asked for.
@@ -75,8 +76,30 @@ pub struct Signals {
     streams: Vec<(Signal, Stream)>,
 }
 
+/// The signals that have a handler.
+fn all() -> SigSet {
+    [
+        Number::SIGQUIT,
+        Number::SIGINT,
+        Number::SIGTERM,
+        Number::SIGHUP,
+        Number::SIGUSR1,
+        Number::SIGUSR2,
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// Lets signals wait until the handlers are there. For the main thread, before there are others:
+/// they inherit it, which leaves signals to the main thread for good.
+pub fn hold() {
+    if let Err(error) = all().thread_block() {
+        log::warn!("cannot hold signals back during the start: {error}");
+    }
+}
+
 impl Signals {
-    /// Installs the handlers; needs a runtime with I/O enabled. Until then the system's defaults hold.
+    /// Installs the handlers and takes what was held back; needs a runtime with I/O enabled.
     ///
     /// # Errors
     /// The system refuses a handler.
@@ -93,9 +116,9 @@ impl Signals {
         let streams = kinds
             .into_iter()
             .map(|(name, kind)| Ok((name, signal(kind)?)));
-        Ok(Self {
-            streams: streams.collect::<io::Result<_>>()?,
-        })
+        let streams = streams.collect::<io::Result<_>>()?;
+        all().thread_unblock()?;
+        Ok(Self { streams })
     }
 
     /// The next signal. Cancel safe: a signal that was not returned stays for the next call.
@@ -118,7 +141,7 @@ impl Signals {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use nix::sys::signal::{Signal as Number, raise};
+    use nix::sys::signal::raise;
 
     #[tokio::test]
     async fn each_signal_arrives_under_its_name() {

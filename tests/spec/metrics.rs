@@ -136,7 +136,7 @@ fn health_is_about_the_process_and_ready_about_accepting() {
     );
     bouncer.show("resume");
     let mut client = bouncer.client();
-    client.ok("begin");
+    client.ok("begin; select 1");
     bouncer.signal(libc::SIGINT);
     assert_soon!(
         !ok("/readyz") && ok("/healthz"),

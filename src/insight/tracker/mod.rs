@@ -73,8 +73,10 @@ struct Running {
 /// What only some statements bring.
 #[derive(Debug, Default)]
 struct Extra {
-    /// The text of a fingerprint that has none yet.
+    /// The text of a fingerprint that has none yet, until it has been handed over.
     text: Option<Box<[u8]>>,
+    /// Its text was handed over when it was sent.
+    has_brought_text: bool,
     /// The text as it is, where samples keep their constants.
     sample: Option<Box<[u8]>>,
     /// The comment that may hold tags.

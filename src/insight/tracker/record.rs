@@ -1,6 +1,6 @@
 //! HOT. Into the lane's table, once per answered query.
 
-use super::{Done, MAX_DONE, Tracker};
+use super::{Done, Extra, MAX_DONE, Tracker};
 use crate::insight::figures::{APPS, Figures, OVER_US, POOL_APPS, POOL_SQLSTATES, SQLSTATES};
 use crate::insight::labels;
 use crate::insight::lane::{GroupKey, LaneRecords, NewText, SlowStatement, TransactionKey};
@@ -131,9 +131,11 @@ impl Tracker {
     /// gets none of its own: texts that are not SQL would fill the table. Its own text goes with it.
     fn admitted(&self, records: &mut LaneRecords, done: &mut Done) -> u64 {
         let fingerprint = done.run.what.fingerprint;
-        let Some(text) = done.run.extra.as_mut().and_then(|extra| extra.text.take()) else {
+        let is_first = |extra: &Extra| extra.has_brought_text || extra.text.is_some();
+        let Some(extra) = done.run.extra.as_mut().filter(|extra| is_first(extra)) else {
             return fingerprint;
         };
+        let text = extra.text.take();
         if done.sqlstate.starts_with(b"42") {
             self.insight.known.remove(fingerprint);
             return if done.sqlstate == *SYNTAX_ERROR {
@@ -142,7 +144,9 @@ impl Tracker {
                 labels::NAME_ERROR
             };
         }
-        if !records.push_text(fingerprint, NewText::Raw(text)) {
+        if let Some(text) = text
+            && !records.push_text(fingerprint, NewText::Raw(text))
+        {
             self.insight.known.remove(fingerprint);
         }
         fingerprint

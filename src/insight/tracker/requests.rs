@@ -316,16 +316,20 @@ impl Tracker {
         is_extended: bool,
         now: u64,
         text_hash: u64,
-        extra: Option<Box<Extra>>,
+        mut extra: Option<Box<Extra>>,
     ) {
         if what.verb == Verb::Commit {
             self.transaction.commit_asked();
         }
-        if let Some(text) = extra.as_ref().and_then(|extra| extra.text.as_ref()) {
+        if let Some(extra) = &mut extra
+            && let Some(text) = extra.text.take()
+        {
             // Now, not at its end: who waits for a lock has to have a name meanwhile.
-            let text = NewText::Raw(text.clone());
             let mut records = self.insight.recorder(self.lane).lock();
-            records.push_text(what.fingerprint, text);
+            extra.has_brought_text = records.push_text(what.fingerprint, NewText::Raw(text));
+            if !extra.has_brought_text {
+                self.insight.known.remove(what.fingerprint);
+            }
         }
         self.running.push_back(Running {
             what,
