@@ -66,7 +66,9 @@ registry! {
     max_pins: Count = Some("0"), Live, EFFECTIVE,
         "Servers of one pool that may be pinned at once; 0 = half of the pool's size, at least one.";
     nested_transactions: NestedTransactions = Some("error"), Live, EFFECTIVE,
-        "When all servers of a pool are idle in transaction and a client waits whose own process holds one of them (same address and an application_name ending in -number, as odoo-4711; on a Unix socket same process and application_name): error = a connection from the reserve at once, or, if there is none, an error after a second; reserve = the reserve or waiting; wait = query_wait_timeout, as PgBouncer.";
+        "When all servers of a pool are idle in transaction and a client waits whose own process holds one of them (same address and an application_name ending in -number, as odoo-4711; on a Unix socket same process and application_name): error = a connection from the reserve at once, or, if there is none, an error after nested_transactions_ms; reserve = the reserve or waiting; wait = query_wait_timeout, as PgBouncer.";
+    nested_transactions_ms: Millis = Some("5000"), Live, EFFECTIVE,
+        "How long nobody in the pool must have asked anything before such a client gets the error; forked workers may share an application_name, so it is no proof. One second at most where all servers are held over Unix sockets by the process that waits.";
     listen_buffer: Count = Some("1048576"), Live, EFFECTIVE,
         "In transaction mode: bytes of notifications that may wait for one client; one that lets more pile up is closed. Holds for clients that begin to listen from then on.";
     max_listen_channels: Count = Some("1000"), Live, EFFECTIVE,

@@ -83,6 +83,7 @@ impl Pool {
         since_us: u64,
         memory: Memory,
     ) -> Checkout {
+        let mut is_testing = false;
         loop {
             let mut state = self.lock();
             let own = state.take_own(lane, client, memory);
@@ -90,6 +91,11 @@ impl Pool {
                 return self.queue(state, lane, client, since_us);
             };
             let check = needs_check(&state, &server, since_us);
+            if check.is_some() && is_testing {
+                // One for one, as PgBouncer does it: the rest stay as they are.
+                state.put_back(server);
+                return self.queue(state, lane, client, since_us);
+            }
             drop(state);
             let Some(server) = usable(server, lane) else {
                 continue;
@@ -98,6 +104,7 @@ impl Pool {
                 None => return Checkout::Server(server),
                 Some(sql) => release::test(server, lane, sql, "server check failed"),
             }
+            is_testing = true;
         }
     }
 
@@ -117,6 +124,10 @@ impl Pool {
             let own = state.take_own(lane, client, memory);
             let server = own.or_else(|| state.take_idle(lane))?;
             let check = needs_check(&state, &server, now);
+            if check.is_some() && state.tested > 0 {
+                state.put_back(server);
+                return None;
+            }
             drop(state);
             let Some(server) = usable(server, lane) else {
                 continue;
@@ -138,8 +149,10 @@ impl Pool {
         if state.removed {
             return Checkout::Refused(ClientError::database_removed());
         }
-        let only_login = state.total == usize::from(state.login);
-        if let (true, Some(failure)) = (only_login, &state.failure) {
+        // Where another attempt is due, this client is who waits for it: without one nobody would make
+        // it, and the pool would stay dead.
+        let has_none = state.total == usize::from(state.login) && !state.may_launch(since_us);
+        if let (true, Some(failure)) = (has_none, &state.failure) {
             return Checkout::Refused(ClientError::login_failing(&failure.text));
         }
         let waiter = Arc::new(Waiter {

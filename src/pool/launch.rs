@@ -49,7 +49,8 @@ impl State {
         if !self.may_launch(now) {
             return None;
         }
-        let has_demand = self.waiting() > 0 || !self.welcome_waiters.is_empty();
+        // A server that is being tested is for somebody who waits.
+        let has_demand = self.waiting() > self.tested || !self.welcome_waiters.is_empty();
         let below = self.limits.size == 0 || self.total < self.limits.size;
         if has_demand && below {
             return Some(Allowance::Normal);
@@ -67,10 +68,15 @@ impl State {
 
     /// No attempt until server_login_retry after the start of one that failed.
     fn is_backing_off(&self, now: u64) -> bool {
-        // Not even `server_login_retry = 0` makes a dead server a busy loop.
-        let retry = self.limits.login_retry_us.max(MIN_RETRY_US);
-        let retry_at = self.last_attempt_us + retry;
-        self.failure.is_some() && now < retry_at
+        let Some(failure) = &self.failure else {
+            return false;
+        };
+        let retry = match failure.is_missing {
+            true => MIN_RETRY_US,
+            // Not even `server_login_retry = 0` makes a dead server a busy loop.
+            false => self.limits.login_retry_us.max(MIN_RETRY_US),
+        };
+        now < self.last_attempt_us + retry
     }
 
     fn reserve_is_open(&self, now: u64) -> bool {
@@ -89,6 +95,23 @@ impl State {
             && self.total < limits.min_size
             && below
             && (has_clients || limits.has_forced_user)
+    }
+}
+
+impl State {
+    /// Whether the welcome may be that of a database that is gone, and can be asked for anew.
+    fn must_ask(&self, now: u64) -> bool {
+        let has_none = self.total == usize::from(self.login);
+        self.has_lost && has_none && (self.login || self.may_launch(now))
+    }
+
+    /// Whoever waits for the welcome gets the one that is known.
+    fn tell_welcome(&mut self) {
+        if let Some(welcome) = &self.welcome {
+            for waiter in self.welcome_waiters.drain(..) {
+                let _ = waiter.send(Ok(Arc::clone(welcome)));
+            }
+        }
     }
 }
 
@@ -295,7 +318,7 @@ impl Pool {
     fn on_unusable(self: &Arc<Self>, server: Box<PooledServer>, greeting: Greeting, text: String) {
         let mut state = self.lock();
         greeting.end(&mut state);
-        state.failure = Some(Failure { text });
+        state.failure = Some(Failure::because(text));
         drop(state);
         server.close("connect_query failed");
     }
@@ -310,11 +333,10 @@ impl Pool {
         let mut state = self.lock();
         greeting.end(&mut state);
         state.failure = None;
+        state.has_lost = false;
         if server.generation == state.generation {
-            for waiter in state.welcome_waiters.drain(..) {
-                let _ = waiter.send(Ok(Arc::clone(&welcome)));
-            }
             state.welcome.get_or_insert(welcome);
+            state.tell_welcome();
         }
         let placed = if server.is_clean() {
             state.place_new(server, lane, now)
@@ -351,12 +373,20 @@ impl Pool {
                 .events
                 .count(Event::ServerLoginFailure, &self.database.name, sqlstate);
         }
+        let is_missing = error.is_missing_database();
         let mut state = self.lock();
         attempt.failed(&mut state);
-        state.failure = Some(Failure { text });
+        state.failure = Some(Failure { text, is_missing });
+        if is_missing {
+            state.welcome = None;
+        }
         let refused = match shown {
             Some(shown) if state.total == 0 => state.refuse_all(&shown),
-            _ => Vec::new(),
+            _ => {
+                // As far as is known the database is there: as before, clients log in and wait.
+                state.tell_welcome();
+                Vec::new()
+            }
         };
         drop(state);
         for waiter in refused {
@@ -364,17 +394,21 @@ impl Pool {
         }
     }
 
-    /// The welcome of this pool; waits for its first server.
+    /// The welcome of this pool; waits for its first server, and for another one where PostgreSQL has
+    /// ended the last: only a login tells whether the database is still there (Odoo asks so).
     ///
     /// # Errors
     /// PostgreSQL's own refusal, or `database removed`. Cancel safe.
     pub async fn welcome(self: &Arc<Self>) -> Result<Arc<Welcome>, ClientError> {
+        self.close_dirty();
         let waiting = {
             let mut state = self.lock();
             if state.removed {
                 return Err(ClientError::database_removed());
             }
-            if let Some(welcome) = &state.welcome {
+            if let Some(welcome) = &state.welcome
+                && !state.must_ask(now_us())
+            {
                 return Ok(Arc::clone(welcome));
             }
             let (tell, told) = tokio::sync::oneshot::channel();

@@ -70,6 +70,8 @@ pub struct Limits {
     pub pin_timeout_us: u64,
     /// nested_transactions.
     pub nested_transactions: NestedTransactions,
+    /// nested_transactions_ms in µs.
+    pub nested_after_us: u64,
     /// max_pins, resolved; `usize::MAX` is no limit.
     pub max_pins: usize,
     /// Whether the pool is kept filled without clients (forced user).
@@ -130,6 +132,7 @@ impl Limits {
             keeps_unnamed: is_named && own.keep_unnamed,
             pin_timeout_us: or_never(own.pin_timeout),
             nested_transactions: own.nested_transactions,
+            nested_after_us: as_us(own.nested_transactions_ms),
             max_pins: most_pins(own.max_pins as usize, size),
             has_forced_user: database.user.is_some(),
             timeouts: Timeouts {

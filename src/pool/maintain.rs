@@ -62,6 +62,17 @@ impl Directory {
 }
 
 impl Pool {
+    /// Closes idle servers that PostgreSQL has ended.
+    pub(super) fn close_dirty(&self) {
+        let dirty = self.lock().take_idle_where(|server| {
+            let is_dirty = !server.stream.is_quiet() && !absorb(server);
+            is_dirty.then_some("idle server got dirty")
+        });
+        for (server, reason) in dirty {
+            server.close(reason);
+        }
+    }
+
     fn maintain(self: &Arc<Self>, now: u64) {
         let mut closing = Vec::new();
         let mut state = self.lock();

@@ -10,10 +10,14 @@
 //!              that process has asked anything since the waiter began to wait
 //! reserve      at once: a connection from the reserve, for that waiter, whatever
 //!              reserve_pool_timeout says
-//! error        where the reserve gives nothing: when it has lasted for a second, and no other
-//!              client of the process waits or runs a statement (a process that does two things at
-//!              a time may still end the transaction by itself)
+//! error        where the reserve gives nothing: when it has lasted for nested_transactions_ms (for a
+//!              second where nobody but that process holds servers, and the kernel says so), and no
+//!              other client of the process waits or runs a statement (a process that does two
+//!              things at a time may still end the transaction by itself)
 //! ```
+//!
+//! An application_name is no proof: Odoo's HTTP workers all have that of the process which loaded the
+//! registry before they were forked. Hence the patience.
 //!
 //! The same process: over TCP the same address and an application_name that ends in its number, as
 //! `odoo-4711`; over a Unix socket the process that the kernel names and the same application_name
@@ -31,8 +35,9 @@ use crate::net::Endpoint;
 use crate::stats::events::Event;
 use crate::stats::{ClientSlot, ClientState, ServerState};
 
-/// How long it must have lasted before a client is refused, µs: a process with threads that are all
-/// at work in Python for so long, inside their transactions, is rare.
+/// How long it must have lasted before a client is refused, µs, where the kernel names the process and
+/// it holds everything: that all of its threads are at work in Python for so long, inside their
+/// transactions, is rare.
 const CERTAIN_AFTER_US: u64 = 1_000_000;
 /// How much later than the answer itself a holder may be seen to have it, µs: its process asks on
 /// another lane at the same moment.
@@ -89,21 +94,34 @@ fn parked_since(client: &ClientSlot) -> Option<u64> {
     Some(client.request_us().max(client.activity.thinking_us()))
 }
 
+/// A pool in which everybody waits, or holds a server.
+struct Stuck {
+    /// The first ones.
+    waiters: Vec<Arc<Waiter>>,
+    /// Servers.
+    total: usize,
+    action: NestedTransactions,
+    /// How long it must have lasted before a client is refused, µs.
+    patience_us: u64,
+}
+
 /// The first waiter that its own process keeps from a server.
 struct Knot {
     waiter: Arc<Waiter>,
     process: Process,
     /// Clients of the process that wait or run a statement, the waiter too.
     busy: usize,
+    /// The kernel names the process, and all servers are held by it.
+    is_proved: bool,
 }
 
 impl Pool {
     /// One look, and one remedy at most.
     pub(super) fn untie_nested(self: &Arc<Self>, now: u64) {
-        let Some((waiters, total, action)) = self.stuck() else {
+        let Some(stuck) = self.stuck() else {
             return;
         };
-        let Some(knot) = self.knot(&waiters, total) else {
+        let Some(knot) = self.knot(&stuck.waiters, stuck.total) else {
             return;
         };
         if self.launch_for(&knot.waiter) {
@@ -111,16 +129,19 @@ impl Pool {
             return;
         }
         let waited = now.saturating_sub(knot.waiter.since_us);
-        let is_certain = waited > CERTAIN_AFTER_US && knot.busy == 1;
-        if action == NestedTransactions::Error && is_certain && self.refuse(&knot.waiter) {
+        let patience_us = match knot.is_proved {
+            true => stuck.patience_us.min(CERTAIN_AFTER_US),
+            false => stuck.patience_us,
+        };
+        let is_certain = waited > patience_us && knot.busy == 1;
+        if stuck.action == NestedTransactions::Error && is_certain && self.refuse(&knot.waiter) {
             self.count_nested("error", &knot);
             knot.waiter.client.wake();
         }
     }
 
-    /// The first waiters, and how many servers there are, when the pool can only go on if one comes
-    /// back.
-    fn stuck(&self) -> Option<(Vec<Arc<Waiter>>, usize, NestedTransactions)> {
+    /// What is known of the pool when it can only go on if a server comes back.
+    fn stuck(&self) -> Option<Stuck> {
         if self.mode() == PoolMode::Session {
             return None;
         }
@@ -131,7 +152,12 @@ impl Pool {
         if action == NestedTransactions::Wait || !is_stuck || state.paused || state.removed {
             return None;
         }
-        Some((state.first_waiters(MOST_WAITERS), state.total, action))
+        Some(Stuck {
+            waiters: state.first_waiters(MOST_WAITERS),
+            total: state.total,
+            action,
+            patience_us: state.limits.nested_after_us,
+        })
     }
 
     fn knot(&self, waiters: &[Arc<Waiter>], total: usize) -> Option<Knot> {
@@ -148,8 +174,10 @@ impl Pool {
                 return None;
             }
             let busy = self.busy_clients(&process, waiter)?;
+            let is_alone = holders.iter().all(is_own);
             Some(Knot {
                 waiter: Arc::clone(waiter),
+                is_proved: is_alone && matches!(process.origin, Origin::Pid(_)),
                 process,
                 busy,
             })

@@ -54,7 +54,7 @@ impl Drop for UnderWay {
             state.login = false;
             // Not again at once, whatever it was.
             let text = "login was broken off".to_owned();
-            state.failure = Some(Failure { text });
+            state.failure = Some(Failure::because(text));
         }
     }
 }

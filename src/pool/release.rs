@@ -66,15 +66,35 @@ pub fn reset(mut server: Box<PooledServer>, lane: usize, sql: String) {
     test(server, lane, sql, "reset query failed");
 }
 
+/// A server is being tested; over however the test ends.
+struct Testing(Arc<Pool>);
+
+impl Testing {
+    fn begin(pool: &Arc<Pool>) -> Self {
+        pool.lock().tested += 1;
+        Self(Arc::clone(pool))
+    }
+}
+
+impl Drop for Testing {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.tested = state.tested.saturating_sub(1);
+    }
+}
+
 /// Runs a query of ours on a server that nobody holds, then releases it.
 pub(super) fn test(mut server: Box<PooledServer>, lane: usize, sql: String, failed: &'static str) {
     server.slot.set_state(ServerState::Tested);
     server.slot.set_client_id(0);
     let shared = Arc::clone(&server.pool().shared);
     let limit = server.pool().limits().connect_timeout;
+    let testing = Testing::begin(server.pool());
     let task = async move {
         let tracked = Arc::clone(&server.pool().shared.tracked);
-        match within(limit, server.run_own(&sql, &tracked)).await {
+        let answer = within(limit, server.run_own(&sql, &tracked)).await;
+        drop(testing);
+        match answer {
             Ok(()) => release(server, lane),
             Err(_) => server.close(failed),
         }

@@ -54,6 +54,19 @@ struct LaneQueues {
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub text: String,
+    /// The database does not exist: it may be created at any moment, so server_login_retry is not
+    /// waited for.
+    pub is_missing: bool,
+}
+
+impl Failure {
+    /// For a reason that later clients are told.
+    pub fn because(text: String) -> Self {
+        Self {
+            text,
+            is_missing: false,
+        }
+    }
 }
 
 /// What to do with a server that comes back.
@@ -99,11 +112,16 @@ pub(super) struct State {
     pub total: usize,
     /// A login is under way; never more than one (surface 4.1).
     pub login: bool,
+    /// Servers on which a query of ours runs (server_check_query, server_reset_query): each will
+    /// serve somebody who waits.
+    pub tested: usize,
     /// Servers of an older generation are closed at release.
     pub generation: u64,
     pub welcome: Option<Arc<Welcome>>,
     pub welcome_waiters: Vec<oneshot::Sender<Result<Arc<Welcome>, ClientError>>>,
     pub failure: Option<Failure>,
+    /// PostgreSQL has ended a server, and none was opened since: the database may be gone.
+    pub has_lost: bool,
     pub last_attempt_us: u64,
     last_retired_us: u64,
     /// PAUSE of the database or of everything.
@@ -122,10 +140,12 @@ impl State {
             preferred: None,
             total: 0,
             login: false,
+            tested: 0,
             generation: 0,
             welcome: None,
             welcome_waiters: Vec::new(),
             failure: None,
+            has_lost: false,
             last_attempt_us: 0,
             last_retired_us: 0,
             paused: false,
@@ -165,6 +185,17 @@ impl State {
         let server = own.or_else(|| self.lanes.iter_mut().find_map(pick))?;
         server.slot.set_state(ServerState::Active);
         Some(server)
+    }
+
+    /// An idle server that was taken in vain, at its place again.
+    pub fn put_back(&mut self, server: Box<PooledServer>) {
+        server.slot.set_state(ServerState::Used);
+        let home = server.lane.min(self.lanes.len() - 1);
+        if self.limits.round_robin {
+            self.lanes[home].idle.push_front(server);
+        } else {
+            self.lanes[home].idle.push_back(server);
+        }
     }
 
     /// HOT. The idle server of the own lane that holds the sequence values of this client, and of

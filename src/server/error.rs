@@ -12,6 +12,8 @@ use crate::net::dns::DnsError;
 
 /// SQLSTATE of a server that is starting up, shutting down or recovering.
 pub const CANNOT_CONNECT_NOW: &str = "57P03";
+/// SQLSTATE of a database that does not exist.
+const MISSING_DATABASE: &str = "3D000";
 
 /// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +163,11 @@ impl OpenError {
             | OpenError::Closed(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether PostgreSQL is there and has no such database.
+    pub fn is_missing_database(&self) -> bool {
+        matches!(self, OpenError::Refused { sqlstate, .. } if sqlstate == MISSING_DATABASE)
     }
 
     /// From an i/o error after the connect.

@@ -1,8 +1,8 @@
 //! What goes wrong with PostgreSQL or a client, and what the others notice of it: nothing.
 
-use crate::assert_soon;
 use crate::support::frames::{frame, query};
 use crate::support::{Behaviour, Bouncer, FakeServer, Pg, Proxy, free_port};
+use crate::{assert_soon, only_pgweir};
 use std::time::Duration;
 
 #[test]
@@ -209,6 +209,76 @@ fn a_server_that_refuses_the_login_is_asked_once_per_retry_time() {
     assert!(full.accepted() <= asked + 1, "{} attempts", full.accepted());
     drop(bouncer);
     assert!(waiting.join().expect("it ends"));
+}
+
+#[test]
+fn a_pool_without_servers_tries_again_for_whoever_comes_after_the_retry_time() {
+    let pg = Pg::start();
+    let bouncer = Bouncer::new(&pg).set("server_login_retry", 1).start();
+    let (mut first, mut second) = (bouncer.client(), bouncer.client());
+    first.one("select 1");
+    pg.stop(libc::SIGQUIT);
+    first.put(&query("select 1"));
+    assert_soon!(
+        bouncer.logged("closing because: connect failed") > 0,
+        "the connect failed"
+    );
+    // Nobody waits any more: nobody is there for whom it would be tried again.
+    first.vanish();
+    pg.launch();
+    std::thread::sleep(Duration::from_millis(1500));
+    let mut served = || second.query("select 'served'").rows.len() == 1;
+    assert!(
+        served() || bouncer.client().one("select 1") == "1",
+        "it goes on"
+    );
+}
+
+#[test]
+fn a_database_that_is_created_later_can_be_used_at_once() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let bouncer = Bouncer::new(pg).set("server_login_retry", 600).start();
+    let login = || bouncer.login().database("made_later");
+    let error = login().refused();
+    assert_eq!(error.sqlstate(), "3D000");
+    pg.admin().ok("create database made_later");
+    assert_soon!(login().try_connect().is_ok(), "it is there");
+}
+
+#[test]
+fn a_database_that_was_dropped_lets_nobody_in() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let bouncer = Bouncer::new(pg).set("server_login_retry", 600).start();
+    let mut admin = pg.admin();
+    for _ in 0..3 {
+        admin.ok("create database comes_and_goes");
+        let login = || bouncer.login().database("comes_and_goes");
+        let mut client = login().connect();
+        client.one("select 1");
+        // As Odoo drops one: its servers are ended first.
+        admin.ok("select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = 'comes_and_goes'");
+        admin.ok("drop database comes_and_goes");
+        assert_soon!(
+            login().try_connect().is_err(),
+            "whoever asks whether it is there hears that it is not"
+        );
+        assert_eq!(login().refused().sqlstate(), "3D000");
+    }
+}
+
+#[test]
+fn a_server_that_is_down_lets_clients_in_as_before() {
+    let pg = Pg::start();
+    let bouncer = Bouncer::new(&pg).set("server_login_retry", 1).start();
+    let mut client = bouncer.client();
+    client.one("select 1");
+    pg.stop(libc::SIGQUIT);
+    let mut waiting = bouncer.client();
+    pg.launch();
+    assert_soon!(waiting.query("select 1").errors.is_empty(), "it is served");
 }
 
 #[test]

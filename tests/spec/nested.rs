@@ -65,7 +65,10 @@ fn the_reserve_is_opened_at_once_for_a_process_that_waits_for_itself() {
 #[test]
 fn without_a_reserve_the_error_names_it() {
     only_pgweir!();
-    let bouncer = Bouncer::new(Pg::shared()).pool_size(2).start();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(2)
+        .own("nested_transactions_ms", 1000)
+        .start();
     let mut outer = inside(&bouncer, "odoo-4711");
     let mut other = inside(&bouncer, "odoo-12");
     let mut inner = of(&bouncer, "odoo-4711");
@@ -108,9 +111,24 @@ fn the_kernel_names_the_process_on_a_unix_socket() {
 }
 
 #[test]
-fn another_process_waits_as_ever() {
+fn workers_that_share_a_name_may_think_for_seconds() {
     only_pgweir!();
     let bouncer = Bouncer::new(Pg::shared()).pool_size(1).start();
+    let mut outer = inside(&bouncer, "odoo-4711");
+    let mut inner = of(&bouncer, "odoo-4711");
+    asks(&mut inner);
+    assert!(inner.silent_for(LONG), "it may be another worker");
+    outer.ok("commit");
+    is_served(&mut inner);
+}
+
+#[test]
+fn another_process_waits_as_ever() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .own("nested_transactions_ms", 1000)
+        .start();
     for (holds, waits) in [("odoo-1", "odoo-2"), ("odoo", "odoo"), ("", "")] {
         let mut outer = inside(&bouncer, holds);
         let mut inner = of(&bouncer, waits);
@@ -124,7 +142,10 @@ fn another_process_waits_as_ever() {
 #[test]
 fn a_server_that_is_at_work_may_come_back() {
     only_pgweir!();
-    let bouncer = Bouncer::new(Pg::shared()).pool_size(2).start();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(2)
+        .own("nested_transactions_ms", 1000)
+        .start();
     let mut outer = inside(&bouncer, "odoo-7");
     let mut busy = of(&bouncer, "psql");
     busy.put(&query("select pg_sleep(4)"));
@@ -139,7 +160,10 @@ fn a_server_that_is_at_work_may_come_back() {
 #[test]
 fn a_process_that_does_something_else_too_may_end_its_transaction() {
     only_pgweir!();
-    let bouncer = Bouncer::new(Pg::shared()).pool_size(1).start();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(1)
+        .own("nested_transactions_ms", 1000)
+        .start();
     let mut outer = inside(&bouncer, "odoo-7");
     let mut first = of(&bouncer, "odoo-7");
     let mut second = of(&bouncer, "odoo-7");
@@ -160,6 +184,7 @@ fn it_can_be_switched_off() {
             .set("reserve_pool_size", reserve)
             .set("reserve_pool_timeout", 600)
             .own("nested_transactions", setting)
+            .own("nested_transactions_ms", 1000)
             .start();
         let mut outer = inside(&bouncer, "odoo-7");
         let mut inner = of(&bouncer, "odoo-7");

@@ -128,6 +128,28 @@ fn the_server_used_last_is_used_first() {
 }
 
 #[test]
+fn a_server_that_is_checked_before_its_use_is_one_server() {
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg)
+        .pool_size(5)
+        .set("server_check_delay", 0)
+        .start();
+    let mut client = bouncer.client_of(&database);
+    for _ in 0..8 {
+        client.one("select 1");
+        client.ok("begin");
+        client.one("select 1");
+        client.ok("commit");
+    }
+    let servers = bouncer.show("show servers");
+    let ours = servers
+        .table()
+        .filter(|row| row.get("database") == database);
+    assert_eq!(ours.count(), 1, "{servers:?}");
+}
+
+#[test]
 fn round_robin_uses_the_server_that_rested_longest() {
     let bouncer = Bouncer::new(Pg::shared())
         .pool_size(3)
