@@ -108,7 +108,7 @@ pub struct SlowStatement {
 /// The first text of a fingerprint that the global table does not have.
 #[derive(Clone, Debug)]
 pub enum NewText {
-    /// A statement as it was sent, at most 64 KiB of it.
+    /// A statement as it was sent: what counts of it (`sql::CAP`), and one byte more where it goes on.
     Raw(Box<[u8]>),
     /// Statements whose time could not be told apart, in order, without repetition.
     Members(Box<[u64]>),

@@ -16,8 +16,9 @@ use crate::stats::Activity;
 use crate::stats::clock::now_us;
 use crate::wire::frame::{HEADER, Header};
 
-/// Bytes of a text in pieces that are kept for those who want to read it.
-const TEXT_HEAD: usize = 64 << 10;
+/// Bytes of a text in pieces that are kept for those who want to read it: of its first statement what
+/// counts and one byte more, behind a line or two of blanks and comments.
+const TEXT_HEAD: usize = sql::CAP + (4 << 10);
 
 /// What a statement may do for good, whether its block commits or not.
 const ENDURES: Touches = Touches::TRANSACTION.or(Touches::CODE).or(Touches::FUNCTION);
@@ -28,6 +29,8 @@ pub(super) struct Streaming {
     stream: Stream,
     head: Vec<u8>,
     is_query: bool,
+    /// When it began to arrive, µs.
+    began: u64,
     found: Found,
 }
 
@@ -111,6 +114,7 @@ impl Link<'_> {
             stream: Stream::new(rules),
             head: Vec::new(),
             is_query,
+            began: self.observed.batch_us,
             found: Found::default(),
         });
         let n = self.client.inbound.unparsed().len();
@@ -151,7 +155,7 @@ impl Link<'_> {
             activity: &self.client.slot.activity,
             is_counted: self.server.tracker.is_on(),
             tracker: &mut self.server.tracker,
-            began: self.observed.batch_us,
+            began: streaming.began,
             watch: self.watch,
             is_pinned,
             rules: self.client.params.rules(),
@@ -161,6 +165,7 @@ impl Link<'_> {
             head,
             is_query,
             found,
+            ..
         } = streaming;
         stream.push(piece, &mut |one| {
             if *is_query {
@@ -176,6 +181,7 @@ impl Link<'_> {
             mut stream,
             head,
             is_query,
+            began,
             mut found,
         } = streaming;
         let is_pinned = !self.server.pins.is_empty();
@@ -183,7 +189,7 @@ impl Link<'_> {
             activity: &self.client.slot.activity,
             is_counted: self.server.tracker.is_on(),
             tracker: &mut self.server.tracker,
-            began: self.observed.batch_us,
+            began,
             watch: self.watch,
             is_pinned,
             rules: self.client.params.rules(),

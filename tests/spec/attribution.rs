@@ -492,3 +492,48 @@ fn insight_off_counts_nothing_and_passes_everything() {
         "statements counted"
     );
 }
+
+#[test]
+fn a_statement_in_pieces_has_its_own_text_and_no_more_time_than_it_took() {
+    only_pgweir!();
+    let scene = Scene::new();
+    let mut client = scene.client();
+    client.ok("create table wide (a int, b text)");
+    let row = |n: usize| format!("({n}, '{}')", "x".repeat(n % 40));
+    let rows: Vec<_> = (0..8000).map(row).collect();
+    let insert = format!("\n   insert into wide (a, b) values {}", rows.join(", "));
+    assert!(insert.len() > 2 * 64 * 1024);
+    let literal = format!("select length('{}') as in_pieces", "y".repeat(100_000));
+    let began = std::time::Instant::now();
+    for sql in [&insert, &literal] {
+        client.ok(sql);
+        client.exchange(&extended(sql, &[]));
+    }
+    let most = began.elapsed().as_secs_f64() * 1e3;
+    let shown = scene.bouncer.show("show statements limit all");
+    let of = |words: &str, column: &str| {
+        let found = shown.cell(column, |row| row.get("query").starts_with(words));
+        found.unwrap_or_default()
+    };
+    assert_eq!(of("insert into wide (a, b) values", "calls"), "2");
+    for words in [
+        "insert into wide (a, b) values ($1, $2) /*, ... */ /* truncated */",
+        "select",
+    ] {
+        let fingerprint = of(words, "fingerprint");
+        let whole = scene
+            .bouncer
+            .show(&format!("show statement '{fingerprint}'"));
+        let value = |name: &str| {
+            let cell = whole.cell("value", |row| row.get("name") == name);
+            cell.and_then(|text| text.parse::<f64>().ok())
+                .expect("a number")
+        };
+        assert!(
+            value("transfer_ms") <= most,
+            "{words}: {}",
+            value("transfer_ms")
+        );
+        assert!(value("server_ms") <= most, "{words}");
+    }
+}

@@ -13,8 +13,9 @@ use crate::sql::{self, Class, Rules, Statement, Summary, Verb};
 
 /// Longest sample kept, bytes.
 const SAMPLE: usize = 4 << 10;
-/// Bytes of a longer statement that are enough for its text.
-const TELLING: usize = 16 << 10;
+/// Bytes of a longer statement that are enough for its text: what counts of it, and one that shows that
+/// it goes on.
+const TELLING: usize = sql::CAP + 1;
 /// Longest comment with tags kept, bytes.
 const TAGS: usize = 1 << 10;
 
@@ -103,7 +104,8 @@ impl Tracker {
         let raw = text.get(&statement.span);
         // Of a statement far behind in a long text too little is there: another brings it whole.
         if raw.len() >= statement.span.len().min(TELLING) && self.is_first(what.fingerprint) {
-            extra.get_or_insert_with(Box::<Extra>::default).text = Some(raw.into());
+            let text = Some(head(raw, TELLING));
+            extra.get_or_insert_with(Box::<Extra>::default).text = text;
         }
         if self.insight.keeps_samples() {
             extra.get_or_insert_with(Box::<Extra>::default).sample =
