@@ -301,8 +301,10 @@ impl Raised {
     fn says(&self, view: &View<'_>, now: u64) -> String {
         let seconds = now.saturating_sub(self.since_us) as f64 / 1e6;
         let activity = &self.client.activity;
+        // What a queued client did before is not what it waits with.
         let fingerprint = match (self.flag, activity.writer()) {
             (Flag::IdleInTransaction, writer) if writer != 0 => writer,
+            (Flag::Queued, _) => activity.queued(),
             _ => activity.statement(),
         };
         let mut line = format!("{} for {seconds:.1} s", self.flag.as_str());

@@ -4,10 +4,10 @@
 //! which belongs to the client's login; whoever answers `S` must first have refused early bytes.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{UnbufferedServerConnection, WebPkiClientVerifier};
 
 use super::files::{self, Pair};
@@ -119,8 +119,22 @@ impl ClientTls {
     }
 }
 
-/// A certificate for this host, made anew at each start and never stored.
+/// A certificate for this host, made once per process and never stored: a reload does not change what
+/// clients have seen.
 fn self_signed() -> Result<Pair, TlsError> {
+    static MADE: OnceLock<(CertificateDer<'static>, Vec<u8>)> = OnceLock::new();
+    let (certificate, key) = match MADE.get() {
+        Some(made) => made,
+        None => {
+            let made = make_self_signed()?;
+            MADE.get_or_init(|| made)
+        }
+    };
+    let key = PrivatePkcs8KeyDer::from(key.clone());
+    Ok((vec![certificate.clone()], PrivateKeyDer::from(key)))
+}
+
+fn make_self_signed() -> Result<(CertificateDer<'static>, Vec<u8>), TlsError> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let mut hosts = vec!["localhost".to_owned()];
@@ -132,6 +146,5 @@ fn self_signed() -> Result<Pair, TlsError> {
          using a self-signed certificate made in memory"
     );
     let made = rcgen::generate_simple_self_signed(hosts)?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    Ok((vec![made.cert.der().clone()], PrivateKeyDer::from(key)))
+    Ok((made.cert.der().clone(), made.signing_key.serialize_der()))
 }

@@ -29,6 +29,10 @@ const REFUSED: [&str; 3] = [
     "server_login_retry",
 ];
 
+/// A client has named a database that does not exist, or asks whether it does, as Odoo: no fault of the
+/// servers'.
+const MISSING_DATABASE: &str = "3D000";
+
 /// Counters as of now.
 pub fn counters(directory: &Directory) -> Counters {
     let shared = &directory.shared;
@@ -36,7 +40,9 @@ pub fn counters(directory: &Directory) -> Counters {
     for (event, _, label, count) in shared.events.snapshot() {
         match event {
             Event::ClientError if REFUSED.contains(&&*label) => counters.refused += count,
-            Event::ServerLoginFailure => counters.login_failures += count,
+            Event::ServerLoginFailure if &*label != MISSING_DATABASE => {
+                counters.login_failures += count;
+            }
             _ => {}
         }
     }
@@ -67,7 +73,7 @@ pub fn readings(
     pool_wait(&sessions, counters, watch, &mut all);
     limits(directory, &mut all);
     let (before, _) = watch.before(FIVE_US, now);
-    refused(counters, &before, &mut all);
+    refused(directory, counters, &before, &mut all);
     let (before, _) = watch.before(FIFTEEN_US, now);
     evictions(directory, counters, &before, &mut all);
     targets(counters, &before, &mut all);
@@ -81,29 +87,49 @@ pub fn readings(
 }
 
 /// Clients turned away and logins refused in five minutes.
-fn refused(counters: &Counters, before: &Counters, all: &mut Vec<Reading>) {
+fn refused(directory: &Directory, counters: &Counters, before: &Counters, all: &mut Vec<Reading>) {
+    let failing = format!(
+        "logins that PostgreSQL refused in 5 minutes{}",
+        failing_databases(directory)
+    );
     for (alert, now, before, what, next) in [
         (
             "clients_refused",
             counters.refused,
             before.refused,
-            "clients turned away in 5 minutes",
+            "clients turned away in 5 minutes".to_owned(),
             "SHOW POOLS",
         ),
         (
             "server_login_failing",
             counters.login_failures,
             before.login_failures,
-            "logins that PostgreSQL refused in 5 minutes",
-            "SHOW SERVERS",
+            failing,
+            "SHOW DATABASES",
         ),
     ] {
         let count = now.saturating_sub(before) as f64;
         all.push(Reading {
-            culprit: what.to_owned(),
+            culprit: what,
             next: next.to_owned(),
             ..reading(alert, Limits::critical(0.0), count)
         });
+    }
+}
+
+/// `: database (sqlstate), ...` of all that were ever refused; empty without one.
+fn failing_databases(directory: &Directory) -> String {
+    let events = directory.shared.events.snapshot();
+    let failing = events.iter().filter(|(event, _, label, count)| {
+        *event == Event::ServerLoginFailure && &**label != MISSING_DATABASE && *count > 0
+    });
+    let mut names: Vec<_> = failing
+        .map(|(_, database, label, _)| format!("{database} ({label})"))
+        .collect();
+    names.sort();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(": {}", names.join(", ")),
     }
 }
 
