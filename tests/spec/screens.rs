@@ -61,7 +61,7 @@ fn screens_have_the_documented_columns_before_and_after_they_run() {
         (
             "transactions",
             "app heaviest xacts commits rollbacks stmts mean_hold_ms p95_hold_ms server_pct \
-             think_pct max_repeat repeated",
+             think_pct max_repeat repeated database user fingerprint",
         ),
         ("alerts", "alert state value limit culprit next"),
     ] {

@@ -216,6 +216,9 @@ fn transactions_have_profiles_and_repeated_statements() {
     assert_eq!((total("commits"), total("rollbacks")), (1, 1));
     let row = reply.table().next().expect("a profile");
     assert_eq!(row.get("app"), "odoo-*");
+    assert_eq!((row.get("database"), row.get("user")), (&*database, "app"));
+    let heaviest = statement(&bouncer, "from cow", "fingerprint");
+    assert_eq!(row.get("fingerprint"), heaviest);
     assert_eq!(row.get("max_repeat"), "12");
     assert!(
         row.get("repeated").starts_with("12x select * from cow"),

@@ -9,7 +9,7 @@ use crate::sql;
 
 pub const COLUMNS: &[Column] = head![
     app T, heaviest T, xacts Q, commits Q, rollbacks Q, stmts F, mean_hold_ms F, p95_hold_ms F,
-    server_pct F, think_pct F, max_repeat I, repeated T,
+    server_pct F, think_pct F, max_repeat I, repeated T, database T, user T, fingerprint T,
 ];
 
 /// Rows and notice.
@@ -67,6 +67,9 @@ fn row(context: &Context<'_>, profile: &TransactionRow) -> Vec<Cell> {
         percent(figures.think_us),
         u64::from(figures.repeat.count).into(),
         repeated,
+        (*profile.database).into(),
+        (*profile.user).into(),
+        format!("{:016x}", profile.key.heaviest).into(),
     ]
 }
 
