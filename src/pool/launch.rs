@@ -99,10 +99,11 @@ impl State {
 }
 
 impl State {
-    /// Whether the welcome may be that of a database that is gone, and can be asked for anew.
+    /// Whether the welcome may be that of a database that is gone, and can be asked for anew. COMPAT:
+    /// PgBouncer lets clients in by what it remembers, and refuses their first query.
     fn must_ask(&self, now: u64) -> bool {
         let has_none = self.total == usize::from(self.login);
-        self.has_lost && has_none && (self.login || self.may_launch(now))
+        has_none && (self.login || self.may_launch(now))
     }
 
     /// Whoever waits for the welcome gets the one that is known.
@@ -333,7 +334,6 @@ impl Pool {
         let mut state = self.lock();
         greeting.end(&mut state);
         state.failure = None;
-        state.has_lost = false;
         if server.generation == state.generation {
             state.welcome.get_or_insert(welcome);
             state.tell_welcome();
@@ -394,8 +394,8 @@ impl Pool {
         }
     }
 
-    /// The welcome of this pool; waits for its first server, and for another one where PostgreSQL has
-    /// ended the last: only a login tells whether the database is still there (Odoo asks so).
+    /// The welcome of this pool; waits for a server where it has none: only a login tells whether the
+    /// database is still there (Odoo asks so). Where that cannot be told, the last welcome stands.
     ///
     /// # Errors
     /// PostgreSQL's own refusal, or `database removed`. Cancel safe.

@@ -91,9 +91,6 @@ impl Drop for PooledServer {
         let shared = &pool.shared;
         shared.registry.forget_server(self.slot.id);
         let reason: &str = &self.reason;
-        if LOSSES.contains(&reason) {
-            pool.lock().has_lost = true;
-        }
         shared.events.count(
             Event::ServerClosed,
             &pool.database.name,
@@ -102,9 +99,6 @@ impl Drop for PooledServer {
         pool.log_server_closed(&self.server.slot, reason);
     }
 }
-
-/// Reasons that are PostgreSQL's doing.
-const LOSSES: [&str; 2] = ["server conn crashed?", "idle server got dirty"];
 
 /// Reasons that carry the server's own words are one label.
 fn reason_label(reason: &str) -> &str {

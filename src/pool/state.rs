@@ -120,8 +120,6 @@ pub(super) struct State {
     pub welcome: Option<Arc<Welcome>>,
     pub welcome_waiters: Vec<oneshot::Sender<Result<Arc<Welcome>, ClientError>>>,
     pub failure: Option<Failure>,
-    /// PostgreSQL has ended a server, and none was opened since: the database may be gone.
-    pub has_lost: bool,
     pub last_attempt_us: u64,
     last_retired_us: u64,
     /// PAUSE of the database or of everything.
@@ -145,7 +143,6 @@ impl State {
             welcome: None,
             welcome_waiters: Vec::new(),
             failure: None,
-            has_lost: false,
             last_attempt_us: 0,
             last_retired_us: 0,
             paused: false,
