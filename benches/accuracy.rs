@@ -15,7 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::{Bouncer, Pg, RawClient, Reply, Running};
 
-/// A statement of its own group: a name that stays, and how long it sleeps at the n-th call, ms.
+/// A statement of its own group, since it reads a table of that name, and how long it sleeps at the
+/// n-th call, ms.
 struct Shape {
     name: &'static str,
     sleeps_ms: fn(u64) -> f64,
@@ -68,8 +69,13 @@ fn main() {
     let pg = Pg::with("shared_preload_libraries = 'pg_stat_statements'\n");
     pg.admin().ok("create extension pg_stat_statements");
     let database = pg.database();
-    pg.admin().ok("select pg_stat_statements_reset()");
     let bouncer = Bouncer::new(&pg).pool_size(pool as u32).start();
+    for shape in &SHAPES {
+        let table = shape.name;
+        let sql = format!("create table {table} (n int); insert into {table} values (1)");
+        bouncer.client_of(&database).ok(&sql);
+    }
+    pg.admin().ok("select pg_stat_statements_reset()");
     let seen = drive(&bouncer, &database, clients, seconds);
     println!(
         "{clients} clients, a pool of {pool}, {} s",
@@ -109,7 +115,7 @@ fn play(mut client: RawClient, first: u64, end: Instant) -> Vec<Seen> {
                 break 'time;
             }
             let ms = (shape.sleeps_ms)(n);
-            let sql = format!("select pg_sleep({}) as {}", ms / 1e3, shape.name);
+            let sql = format!("select pg_sleep({}) from {}", ms / 1e3, shape.name);
             let began = Instant::now();
             client.ok(&sql);
             seen.waited += began.elapsed();
@@ -122,7 +128,7 @@ fn play(mut client: RawClient, first: u64, end: Instant) -> Vec<Seen> {
 
 /// A column of the shape's row in SHOW STATEMENTS.
 fn told(shown: &Reply, shape: &Shape, column: &str) -> String {
-    let ends = format!(" as {}", shape.name);
+    let ends = format!(" from {}", shape.name);
     let cell = shown.cell(column, |row| row.get("query").ends_with(&ends));
     cell.unwrap_or_default()
 }
@@ -146,7 +152,7 @@ fn against_postgres(pg: &Pg, shown: &Reply, seen: &[Seen]) {
     for (shape, seen) in SHAPES.iter().zip(seen) {
         let of = |column: &str| {
             let sql = format!(
-                "select {column} from pg_stat_statements where query like '% as {}'",
+                "select {column} from pg_stat_statements where query like '% from {}'",
                 shape.name
             );
             pg.ask(&sql).parse::<f64>().unwrap_or(f64::NAN)
