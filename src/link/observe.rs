@@ -5,10 +5,10 @@
 //! flag.
 
 use super::Link;
-use super::texts::Streaming;
+use super::texts::{Streaming, UnnamedSummary};
 use crate::insight::tracker::{Failed, Owner};
 use crate::server::pending::Answering;
-use crate::session::prepared::Statement;
+use crate::session::prepared::{SentParse, Statement};
 use crate::sql::{self, Summary};
 use crate::stats::clock::now_us;
 use crate::wire::backend::{self, tag};
@@ -58,6 +58,23 @@ impl Link<'_> {
             self.server.tracker.add_request_bytes(header.total);
             self.server.tracker.parsed(b"s", statement.what, b"");
         }
+    }
+
+    /// HOT. An unnamed Parse is about to be sent that the client has sent before.
+    pub(super) fn observe_same_parse(&mut self, header: Header, sent: &SentParse) {
+        self.client.unnamed = UnnamedSummary {
+            what: sent.what,
+            deed: sent.deed.clone(),
+        };
+        let (true, Some(what)) = (self.server.tracker.is_on(), sent.what) else {
+            return;
+        };
+        self.batch_now();
+        let unparsed = self.client.inbound.unparsed();
+        let text = unparsed.get(HEADER + 1..header.total).unwrap_or_default();
+        let text = frame::cstr(text).map_or(text, |(text, _)| text);
+        self.server.tracker.add_request_bytes(header.total);
+        self.server.tracker.parsed(b"", what, text.trim_ascii());
     }
 
     /// A message about names that go to the server as they are.

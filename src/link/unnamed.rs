@@ -76,41 +76,60 @@ impl Link<'_> {
     /// HOT. Sends an unnamed Parse as it is.
     pub(super) fn send_unnamed(&mut self, header: Header) {
         self.note_unnamed(header);
-        self.read_unnamed_parse(header);
-        self.send_parse(header, None);
+        let same = self.same_parse(header);
+        match same {
+            // Read when it was sent before: what it does is known.
+            Some(sent) if sent.what.is_some() => {
+                self.observe_same_parse(header, &sent);
+                self.send_sent(header, sent);
+            }
+            _ => {
+                self.read_unnamed_parse(header);
+                self.send_parse(header, None);
+            }
+        }
     }
 
     /// HOT. Sends an unnamed Parse that was read, and remembers it; `names`: what its text names.
     pub(super) fn send_parse(&mut self, header: Header, names: Option<SqlUse>) {
         let sent = self.sent_parse(header, names);
+        self.send_sent(header, sent);
+    }
+
+    fn send_sent(&mut self, header: Header, sent: Arc<SentParse>) {
         let now = Unnamed::Sent(Arc::clone(&sent));
         let was = std::mem::replace(&mut self.client.unnamed_statement, now);
         self.server.unnamed = Some(sent);
         self.send_extended(header, Request::UnnamedParse(was));
     }
 
-    /// What is remembered of the Parse at hand; the same as before when it is the same again.
+    /// What the client sent as its last unnamed Parse, when it sends it again.
+    fn same_parse(&self, header: Header) -> Option<Arc<SentParse>> {
+        let Unnamed::Sent(sent) = &self.client.unnamed_statement else {
+            return None;
+        };
+        let body = sent.body.as_deref()?;
+        let unparsed = self.client.inbound.unparsed();
+        let is_same = unparsed.get(HEADER + 1..header.total) == Some(body)
+            && sent.context == self.parse_context()
+            && sent.names.is_none();
+        is_same.then(|| Arc::clone(sent))
+    }
+
+    /// What is remembered of the Parse at hand.
     fn sent_parse(&self, header: Header, names: Option<SqlUse>) -> Arc<SentParse> {
-        let context = self.parse_context();
         let unparsed = self.client.inbound.unparsed();
         let body = if header.total <= LARGE {
             unparsed.get(HEADER + 1..header.total)
         } else {
             None
         };
-        if let Unnamed::Sent(sent) = &self.client.unnamed_statement
-            && sent.context == context
-            && sent.names.is_none()
-            && names.is_none()
-            && body.is_some()
-            && sent.body.as_deref() == body
-        {
-            return Arc::clone(sent);
-        }
         Arc::new(SentParse {
             body: body.map(Into::into),
-            context,
+            context: self.parse_context(),
             names,
+            what: self.client.unnamed.what,
+            deed: self.client.unnamed.deed.clone(),
         })
     }
 
@@ -303,6 +322,8 @@ impl Link<'_> {
             body: statement.parse_body().map(Into::into),
             context: statement.context,
             names: None,
+            what: Some(statement.what),
+            deed: statement.deed.clone(),
         }))
     }
 

@@ -307,6 +307,10 @@ pub struct SentParse {
     pub context: u64,
     /// It names a prepared statement.
     pub names: Option<SqlUse>,
+    /// What it does; `None`: nobody has read it, or not all of it.
+    pub what: Option<Summary>,
+    /// What it will have done to the session.
+    pub deed: Option<Arc<Deed>>,
 }
 
 /// A batch of a client from the first use of a statement on that the server may refuse. Kept with

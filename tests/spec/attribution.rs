@@ -494,6 +494,32 @@ fn insight_off_counts_nothing_and_passes_everything() {
 }
 
 #[test]
+fn an_unnamed_parse_sent_again_is_the_same_statement() {
+    only_pgweir!();
+    let scene = Scene::new();
+    let mut client = scene.client();
+    let mut run = |sql: &str| client.exchange(&extended(sql, &[]));
+    for sql in [
+        "select 1 as again",
+        "select 1 as again",
+        "select nowhere",
+        "select 1 as again",
+        "set work_mem = '7MB'",
+        "set work_mem = '7MB'",
+        "select 1 as again",
+    ] {
+        run(sql);
+    }
+    assert_eq!(run("show work_mem").one(), "7MB");
+    client.ok("select 1 as again");
+    let counts = scene.counts();
+    assert_eq!(counts["select $1 as again"], (5, 0, 5));
+    assert_eq!(counts["set work_mem = $1"], (2, 0, 0));
+    let errors: i64 = counts.values().map(|(_, errors, _)| errors).sum();
+    assert_eq!(errors, 1, "{counts:?}");
+}
+
+#[test]
 fn a_statement_in_pieces_has_its_own_text_and_no_more_time_than_it_took() {
     only_pgweir!();
     let scene = Scene::new();
