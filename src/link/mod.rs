@@ -18,6 +18,7 @@
 //! hold.rs        when a request waits for replies before it is sent
 //! sql_prepared.rs, sql_portals.rs  PREPARE, EXECUTE and DEALLOCATE as SQL
 //! statements.rs  names of prepared statements on both sides
+//! own_names.rs   names that a server of the client's own has as they are
 //! unnamed.rs     the unnamed statement, and how it is kept
 //! names.rs       our names in errors
 //! answer.rs      instead of a server
@@ -38,6 +39,7 @@ mod ledger;
 pub mod listening;
 mod names;
 mod observe;
+mod own_names;
 mod pump;
 mod replies;
 mod requests;
@@ -74,7 +76,9 @@ use heal::Heal;
 use hold::Hold;
 use ledger::Ledger;
 use listening::Heard;
+use names::Moved;
 use observe::Observed;
+use own_names::OwnNames;
 use replies::Reset;
 use sequences::Sequences;
 use session::Held;
@@ -182,6 +186,10 @@ pub struct Link<'a> {
     heal: Heal,
     /// A statement on its way that names a prepared one.
     asked: Option<Box<Asked>>,
+    /// Names of the client's that PostgreSQL may know as they are.
+    own_names: OwnNames,
+    /// Where our names stand in the client's Query, and by how much they are longer.
+    moved: Moved,
     /// Messages of ours are in front of the client's Query.
     is_fronted: bool,
     /// How closely statements are watched.
@@ -228,6 +236,8 @@ impl<'a> Link<'a> {
             keeps_unnamed,
             heal: Heal::default(),
             asked: None,
+            own_names: OwnNames::default(),
+            moved: Moved::default(),
             is_fronted: false,
             watch,
             ledger: Ledger::default(),

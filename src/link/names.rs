@@ -3,10 +3,68 @@
 //! Cold: looks at errors only.
 
 use super::Link;
+use crate::server::pending::Answering;
 use crate::session::prepared::{SERVER_PREFIX, Unnamed};
 use crate::wire::frame::{self, HEADER, Header};
 
+/// Where our names stand in the text of a Query.
+#[derive(Debug, Default)]
+pub(super) struct Moved(Vec<(usize, isize)>);
+
+impl Moved {
+    /// A name of ours begins at `at` of the client's text, in front of those that are known, and is
+    /// longer by so many bytes.
+    pub(super) fn add(&mut self, at: usize, by: isize) {
+        self.0.push((at, by));
+    }
+
+    /// The Query is answered.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// A position in the text that the server has (from 1), in that of the client.
+    fn position(&self, position: usize) -> usize {
+        let names = self.0.iter().rev();
+        names.fold(position, |position, (at, by)| {
+            if position > at + 1 {
+                position.saturating_add_signed(-by)
+            } else {
+                position
+            }
+        })
+    }
+}
+
+/// The position in an error, as the client counts; `None`: a field that is something else.
+pub(super) fn positioned(field: &[u8], own: impl Fn(usize) -> usize) -> Option<String> {
+    let [b'P', digits @ .., 0] = field else {
+        return None;
+    };
+    let position = std::str::from_utf8(digits).ok();
+    let position = position.and_then(|digits| digits.parse().ok());
+    Some(format!("P{}\0", own(position.unwrap_or(0))))
+}
+
 impl Link<'_> {
+    /// Puts the position in an ErrorResponse to a Query, which is here whole, where the client has
+    /// it; its header afterwards.
+    pub(super) fn positions_refused(&mut self, header: Header) -> Header {
+        let is_query = self.server.pending.answering() == Answering::Query;
+        let frame = self.client.outbound.unparsed().get(..header.total);
+        let Some(frame) = frame.filter(|_| is_query && !self.moved.0.is_empty()) else {
+            return header;
+        };
+        let mut body = Vec::with_capacity(header.total);
+        for field in frame[HEADER..].split_inclusive(|byte| *byte == 0) {
+            match positioned(field, |position| self.moved.position(position)) {
+                Some(field) => body.extend_from_slice(field.as_bytes()),
+                None => body.extend_from_slice(field),
+            }
+        }
+        self.replace_reply(header, &body)
+    }
+
     /// Puts the client's names in place of ours in an ErrorResponse that is here whole; its header
     /// afterwards.
     pub(super) fn own_names(&mut self, header: Header) -> Header {

@@ -196,6 +196,7 @@ impl Link<'_> {
             _ => self.note_refused(status),
         }
         self.is_fronted = false;
+        self.moved.forget();
         if status == Status::Idle {
             self.forget_asked();
         }

@@ -14,6 +14,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::names::positioned;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
@@ -134,7 +135,7 @@ impl Link<'_> {
         let is_taken = known.is_some();
         let statement = match (one.usage, known) {
             (_, Some(statement)) => statement,
-            (Usage::Prepare, None) => {
+            (Usage::Prepare, None) if !self.may_be_real(&one.name) => {
                 let rest = text.get(one.at.end..one.end).unwrap_or_default();
                 let body_at = one.body_at.saturating_sub(one.at.end);
                 let context = self.parse_context();
@@ -220,8 +221,12 @@ impl Link<'_> {
             true => self.client.statement_names(),
             false => found.uses.iter().map(|one| one.name.clone()).collect(),
         };
-        self.own_server()?;
+        self.keep_server()?;
+        if found.is_unclear {
+            self.own_names.add_any();
+        }
         for name in names {
+            self.own_names.add(&name);
             let Some(statement) = self.client.drop_statement(&name) else {
                 continue;
             };
@@ -234,8 +239,13 @@ impl Link<'_> {
         Ok(Some(Places::new()))
     }
 
-    /// The server is the client's own: it holds names that only this client knows.
+    /// The server is the client's own: it may hold any name that only this client knows.
     pub(super) fn own_server(&mut self) -> Result<(), End> {
+        self.own_names.add_any();
+        self.keep_server()
+    }
+
+    fn keep_server(&mut self) -> Result<(), End> {
         if !self.keeps_state {
             self.server.is_private = true;
             return Ok(());
@@ -283,6 +293,7 @@ impl Link<'_> {
         for (at, name) in places.iter().rev() {
             let quoted = quoted(name.as_bytes());
             let by = quoted.len() as isize - at.len() as isize;
+            self.moved.add(at.start, by);
             let range = HEADER + at.start..HEADER + at.end;
             self.client.inbound.splice(range, &quoted);
             total = total.saturating_add_signed(by);
@@ -375,7 +386,7 @@ impl Link<'_> {
     /// it; the header afterwards.
     pub(super) fn names_refused(&mut self, header: Header) -> Header {
         let Some(asked) = self.asked.take() else {
-            return header;
+            return self.positions_refused(header);
         };
         let one = &asked.one;
         if asked.is_ready && one.usage == Usage::Prepare && !one.is_taken {
@@ -386,14 +397,9 @@ impl Link<'_> {
         };
         let mut body = Vec::with_capacity(header.total);
         for field in frame[HEADER..].split_inclusive(|byte| *byte == 0) {
-            match field {
-                [b'P', digits @ .., 0] => {
-                    let position = std::str::from_utf8(digits).ok();
-                    let position = position.and_then(|digits| digits.parse().ok());
-                    let position = one.position(position.unwrap_or(0));
-                    body.extend_from_slice(format!("P{position}\0").as_bytes());
-                }
-                field => replace(&mut body, field, &one.statement.server_name, &one.name),
+            match positioned(field, |position| one.position(position)) {
+                Some(field) => body.extend_from_slice(field.as_bytes()),
+                None => replace(&mut body, field, &one.statement.server_name, &one.name),
             }
         }
         self.replace_reply(header, &body)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::own_names::OwnNames;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
@@ -95,6 +96,11 @@ impl Link<'_> {
         if self.client.holds_statement(name) {
             let name = HEADER..HEADER + name.len();
             return self.refuse_parse(header, name);
+        }
+        if self.may_be_real(name) {
+            self.observe_as_it_is(header);
+            self.send_extended(header, Request::Parse(None));
+            return Ok(true);
         }
         let context = self.parse_context();
         let rules = self.client.params.rules();
@@ -420,6 +426,7 @@ impl Link<'_> {
             }
         }
         server.slot.set_prepared(server.statements.len());
+        self.own_names = OwnNames::default();
         if server.pins.has(Pins::PREPARED) {
             server.pins = server.pins.without(Pins::PREPARED);
             self.server.show_pins(&self.client.slot, now_us());

@@ -141,6 +141,9 @@ fn simple_queries_are_as_on_a_direct_connection() {
             "execute kept",
             "execute q(1, 'x'); execute w(9); select 3",
             "select 1; execute q(1, 'x')",
+            "execute q(1, 'x'); begin isolation level nothing",
+            "execute q(1, 'x'); execute w(9); select no_such_column",
+            "execute q(1, 'x'); execute a(no_such_column)",
             "prepare \"odd \u{e9} Name\" as select 'odd'",
             "execute \"odd \u{e9} Name\"",
             "execute odd",
@@ -294,6 +297,41 @@ fn a_text_that_cannot_be_followed_keeps_its_server() {
         "execute a",
         "execute c",
     ]);
+    same_as_direct(&scene, &steps);
+}
+
+#[test]
+fn a_name_that_its_own_server_knows_is_taken() {
+    only_pgweir!();
+    let scene = Scene::new(2);
+    let mut steps = queries(&[
+        "select 1; prepare a as select 'a'",
+        "prepare a as select 'again'",
+        "execute a",
+    ]);
+    steps.push([parse("a", "select 'by Parse'"), sync()].concat());
+    steps.push([parse("e", "select 'by Parse'"), sync()].concat());
+    steps.push(extended("prepare a as select 'again'", &[]));
+    steps.extend(queries(&[
+        "execute e",
+        "deallocate a",
+        "prepare a as select 'new a'",
+        "execute a",
+    ]));
+    steps.push([close(b'S', "a"), parse("a", "select 'by Parse'"), sync()].concat());
+    steps.push(run_prepared("a", &[]));
+    steps.push(query("prepare a as select 'again'"));
+    steps.push(query("prepare U&\"\\0066\" as select 'f'"));
+    steps.extend(queries(&[
+        "prepare f as select 'again'",
+        "execute f",
+        "prepare g as select 'g'",
+        "execute g",
+        "deallocate all",
+        "prepare a as select 'first again'",
+        "execute a",
+        "deallocate a",
+    ]));
     same_as_direct(&scene, &steps);
 }
 
