@@ -5,6 +5,7 @@ use super::Features;
 use super::neighbours::Neighbours;
 use super::script::{Act, Script, Step};
 use super::side::Side;
+use crate::assert_soon;
 use crate::support::{Bouncer, Login, Pg, RawClient, Running};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,23 @@ const RESET: &str = "
     insert into item select n, 'name ' || n from generate_series(1, 5) n;
     insert into s1.item values (1, 'in s1');
     select setval('seq1', 100, false), setval('seq2', 200, false);";
+/// Locks of a session that has ended; keys over 1000 are the neighbours'.
+const LEFT: &str = "select count(*) from pg_locks where locktype = 'advisory' and objid < 1000 \
+    and database = (select oid from pg_database where datname = current_database())";
+/// Where a value may have been advanced unseen, pgweir says so in place of "not yet defined", before
+/// PostgreSQL has told the columns.
+const REFUSAL: &str = "M=currval and lastval are not available here";
+/// Names that a session may have: their masked forms are known as readers of sequences from the
+/// start, since the first read of an application is refused by design.
+const READERS: [(&str, &str); 7] = [
+    ("", "UTF8"),
+    ("odoo-1", "UTF8"),
+    ("one", "UTF8"),
+    ("it''s", "UTF8"),
+    ("two", "UTF8"),
+    ("Ünicode", "UTF8"),
+    ("Ünicode", "LATIN1"),
+];
 
 /// Where scripts are played.
 pub struct Arena {
@@ -69,6 +87,9 @@ impl Arena {
             .own("max_pins", pool_size)
             .start();
         let login = bouncer.login().database(&two.0);
+        if features.has(Features::SEQUENCES) {
+            teach(&login);
+        }
         Self {
             direct: (Login::new(pg.port).database(&one.0), one.1),
             neighbours: Neighbours::new(&login, u64::from(pool_size), features),
@@ -88,6 +109,8 @@ impl Arena {
     pub fn play(&mut self, script: &Script) -> Option<Mismatch> {
         for admin in [&mut self.direct.1, &mut self.pooled.1] {
             admin.ok(RESET);
+            // A backend ends a little after its connection.
+            assert_soon!(admin.one(LEFT) == "0", "locks end with their session");
         }
         self.neighbours.complaints.clear();
         self.neighbours.deeds.clear();
@@ -153,6 +176,16 @@ impl Arena {
     }
 }
 
+/// Lets the pool know who reads sequences in later transactions.
+fn teach(login: &Login) {
+    let mut client = login.connect();
+    for (name, encoding) in READERS {
+        client.ok(&format!("set client_encoding to {encoding}"));
+        client.ok(&format!("set application_name to '{name}'"));
+        client.fails("select lastval()");
+    }
+}
+
 /// A database of its own for each side of each arena.
 fn fresh(pg: &Pg, kind: &str) -> (String, RawClient) {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -170,6 +203,12 @@ fn fresh(pg: &Pg, kind: &str) -> (String, RawClient) {
     inside.ok(SCHEMA);
     inside.ok("set lock_timeout to '8s'");
     (name, inside)
+}
+
+/// Whether the one error of a step, which ended it, says this.
+fn is_refused(lines: &[String], what: &str) -> bool {
+    let mut errors = lines.iter().filter(|line| line.starts_with("E "));
+    matches!((errors.next(), errors.next()), (Some(one), None) if one.contains(what))
 }
 
 /// Both sessions of one script.
@@ -210,6 +249,9 @@ impl Duel {
         let pooled = self.pooled.play(act, &mut || arena.neighbours.pump());
         if self.direct.status == b'I' && self.pooled.status == b'I' {
             self.await_notifications(arena);
+        }
+        if is_refused(&pooled, REFUSAL) && is_refused(&direct, "C=55000") {
+            return self.compare(n, Vec::new(), Vec::new());
         }
         self.compare(n, direct, pooled)
     }

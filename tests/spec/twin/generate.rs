@@ -275,6 +275,13 @@ impl Author {
         if is_reset && !self.features.has(Features::MIXED_RESETS) {
             return "select 'no reset'".to_owned();
         }
+        // Where it is refused, so is all that stands in front of it.
+        let reads_sequence = ["currval", "lastval"]
+            .iter()
+            .any(|word| words.contains(word));
+        if reads_sequence && !words.contains("nextval") {
+            return "select 'no value'".to_owned();
+        }
         text
     }
 

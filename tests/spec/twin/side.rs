@@ -164,17 +164,22 @@ fn columns(body: &[u8]) -> String {
     out.join(", ")
 }
 
-/// `pg_temp_7` is the number of the backend's slot, which differs by nature; so does the name of
-/// the database.
+/// `pg_temp_7` is the number of the backend's slot and `pg_toast_23791` one of a table, which differ
+/// by nature; so does the name of the database.
 fn mask(text: &str) -> String {
+    let out = unnumbered(&unnumbered(text, "pg_temp_"), "pg_toast_");
+    out.replace("twin_direct_", "twin_")
+        .replace("twin_pooled_", "twin_")
+}
+
+/// The text without the digits behind a word.
+fn unnumbered(text: &str, word: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find("pg_temp_") {
-        let (before, after) = rest.split_at(at + "pg_temp_".len());
+    while let Some(at) = rest.find(word) {
+        let (before, after) = rest.split_at(at + word.len());
         out += before;
         rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
     }
-    out += rest;
-    out.replace("twin_direct_", "twin_")
-        .replace("twin_pooled_", "twin_")
+    out + rest
 }

@@ -305,13 +305,19 @@ pub const CURSORS: [&str; 9] = [
 ];
 
 /// Sequences.
-pub const SEQUENCES: [&str; 6] = [
+pub const SEQUENCES: [&str; 12] = [
     "select nextval('seq1')",
     "select currval('seq1')",
     "select lastval()",
     "select nextval('seq2')",
     "select currval('seq2')",
     "select setval('seq1', 500)",
+    "select setval('seq2', 600, false)",
+    "select nextval('seq1'); select currval('seq1'), lastval()",
+    "select nextval('seq2') from generate_series(1, 2)",
+    "insert into other values (nextval('seq1'), 'numbered') returning id",
+    "update item set name = nextval('seq2')::text where id = 4 returning name",
+    "discard sequences",
 ];
 
 /// Roles; `third` may be taken, `postgres` may not.
