@@ -17,6 +17,8 @@ pub(super) struct OwnNames {
     some: HashSet<Box<[u8]>>,
     /// A text that could not be read may have taken any name.
     is_any: bool,
+    /// A text that may take names is on its way.
+    is_taking: bool,
 }
 
 impl OwnNames {
@@ -31,6 +33,24 @@ impl OwnNames {
         if !self.is_any {
             self.some.insert(name.into());
         }
+    }
+
+    /// A text is sent that may take names, behind a DEALLOCATE ALL of its own too.
+    pub(super) fn begin(&mut self) {
+        self.is_taking = true;
+    }
+
+    /// The text is answered.
+    pub(super) fn end(&mut self) {
+        self.is_taking = false;
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL ran; whether no name is left.
+    pub(super) fn forget(&mut self) -> bool {
+        if !self.is_taking {
+            *self = Self::default();
+        }
+        !self.is_taking
     }
 
     fn has(&self, name: &[u8]) -> bool {

@@ -197,6 +197,7 @@ impl Link<'_> {
         }
         self.is_fronted = false;
         self.moved.forget();
+        self.own_names.end();
         if status == Status::Idle {
             self.forget_asked();
         }

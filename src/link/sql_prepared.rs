@@ -222,6 +222,7 @@ impl Link<'_> {
             false => found.uses.iter().map(|one| one.name.clone()).collect(),
         };
         self.keep_server()?;
+        self.own_names.begin();
         if found.is_unclear {
             self.own_names.add_any();
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::own_names::OwnNames;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
@@ -426,8 +425,7 @@ impl Link<'_> {
             }
         }
         server.slot.set_prepared(server.statements.len());
-        self.own_names = OwnNames::default();
-        if server.pins.has(Pins::PREPARED) {
+        if self.own_names.forget() && server.pins.has(Pins::PREPARED) {
             server.pins = server.pins.without(Pins::PREPARED);
             self.server.show_pins(&self.client.slot, now_us());
         }

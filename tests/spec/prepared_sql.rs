@@ -6,6 +6,7 @@ use crate::support::frames::{
 };
 use crate::support::{Bouncer, Login, Pg, RawClient, Reply, Running, output_of, programs};
 use std::process::Command;
+use std::time::Duration;
 
 struct Scene {
     bouncer: Running,
@@ -333,6 +334,23 @@ fn a_name_that_its_own_server_knows_is_taken() {
         "deallocate a",
     ]));
     same_as_direct(&scene, &steps);
+}
+
+#[test]
+fn a_name_that_is_taken_behind_a_deallocate_all_of_the_same_text_is_nobody_elses() {
+    only_pgweir!();
+    let scene = Scene::new(1);
+    let mut a = scene.client();
+    a.ok("deallocate all; prepare secret as select 'of a'");
+    assert_eq!(a.one("execute secret"), "of a");
+    let mut b = scene.client();
+    b.put(&query("execute secret"));
+    assert!(
+        b.silent_for(Duration::from_millis(300)),
+        "a keeps its server"
+    );
+    drop(a);
+    assert_eq!(b.until_ready().error().sqlstate(), "26000");
 }
 
 #[test]
