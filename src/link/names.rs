@@ -18,6 +18,11 @@ impl Moved {
         self.0.push((at, by));
     }
 
+    /// Whether there are any.
+    pub(super) fn is_any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// The Query is answered.
     pub(super) fn forget(&mut self) {
         self.0.clear();
@@ -47,12 +52,12 @@ pub(super) fn positioned(field: &[u8], own: impl Fn(usize) -> usize) -> Option<S
 }
 
 impl Link<'_> {
-    /// Puts the position in an ErrorResponse to a Query, which is here whole, where the client has
-    /// it; its header afterwards.
-    pub(super) fn positions_refused(&mut self, header: Header) -> Header {
+    /// Puts the position in an error or notice about a Query, which is here whole, where the client
+    /// has it; its header afterwards.
+    pub(super) fn own_positions(&mut self, header: Header) -> Header {
         let is_query = self.server.pending.answering() == Answering::Query;
         let frame = self.client.outbound.unparsed().get(..header.total);
-        let Some(frame) = frame.filter(|_| is_query && !self.moved.0.is_empty()) else {
+        let Some(frame) = frame.filter(|_| is_query && self.moved.is_any()) else {
             return header;
         };
         let mut body = Vec::with_capacity(header.total);

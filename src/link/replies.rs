@@ -106,7 +106,8 @@ impl Link<'_> {
                 return self.take_judged(header);
             }
             tag::NOTIFICATION if self.watch.is_on() => return Ok(self.take_notification(header)),
-            tag::NOTICE | tag::NOTIFICATION => {
+            tag::NOTICE => return Ok(self.take_notice(header)),
+            tag::NOTIFICATION => {
                 let reply = self.own_reply();
                 self.pass_reply(header, reply);
             }
@@ -125,6 +126,26 @@ impl Link<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// A notice; false when more of it must arrive first. About what a client has prepared before it
+    /// has been told then.
+    fn take_notice(&mut self, header: Header) -> bool {
+        if self.server.pending.is_injected() {
+            self.pass_reply(header, Reply::Swallow);
+            return true;
+        }
+        let mut header = header;
+        if self.moved.is_any() && header.total <= LARGE {
+            if self.client.outbound.unparsed().len() < header.total {
+                self.client.outbound.grow(header.total);
+                return false;
+            }
+            header = self.own_positions(header);
+        }
+        let reply = self.own_reply();
+        self.pass_reply(header, reply);
+        true
     }
 
     /// Whether rows and notices belong to our own SET.

@@ -27,6 +27,9 @@ use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Header};
 use crate::wire::frontend;
 
+/// A name of ours that no statement has.
+const GONE: &str = "PGWEIR_0";
+
 /// A statement on its way that names a prepared one.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -105,20 +108,24 @@ impl Link<'_> {
     fn take_one(&mut self, header: Header, one: &NameUse) -> Result<Option<Places>, End> {
         let text = self.client.inbound.unparsed().get(HEADER..);
         let text: Box<[u8]> = text.unwrap_or_default().into();
-        let Some(meant) = self.meant(&text, one) else {
+        let Some(mut meant) = self.meant(&text, one) else {
             self.server.tracker.named_body(&one.name, None);
             return self.not_ours(&one.name).map(|()| Some(Places::new()));
         };
         let is_execute = meant.usage == Usage::Execute;
         let is_first = is_execute && self.is_untold(&one.name);
-        if !self.make_ready(&meant) {
+        let mut name = meant.statement.server_name.clone();
+        if meant.usage == Usage::Deallocate && !self.server.statements.touch(meant.statement.id) {
+            name = GONE.into();
+            meant.moved.1 = longer_by(GONE, one);
+            self.inject_gone();
+        } else if !self.make_ready(&meant) {
             return Ok(None);
         }
         if is_first {
             self.arm(header, &meant.statement, Some(one.name.clone()));
         }
         self.is_fronted = !self.server.pending.is_empty();
-        let name = meant.statement.server_name.clone();
         self.tell_body(one, &meant.statement);
         self.asked = Some(Box::new(Asked {
             one: meant,
@@ -144,8 +151,7 @@ impl Link<'_> {
             }
             (_, None) => return None,
         };
-        // Quotes stand around our name.
-        let by = statement.server_name.len() as isize + 2 - one.at.len() as isize;
+        let by = longer_by(&statement.server_name, one);
         Some(SqlUse {
             moved: (one.at.start, by),
             usage: one.usage,
@@ -162,6 +168,17 @@ impl Link<'_> {
             return Err(End::Fatal(ClientError::statement_unknown()));
         }
         Ok(())
+    }
+
+    /// An empty statement for a DEALLOCATE of one that the server has not got, and that may not be
+    /// possible there any more.
+    fn inject_gone(&mut self) {
+        let mut out = Vec::new();
+        frontend::close_statement(&mut out, GONE.as_bytes());
+        frontend::parse_named(&mut out, GONE.as_bytes(), b"\0\0\0");
+        self.client.inbound.insert_parsed(&out);
+        self.server.pending.push_extended(Request::InjectedForget);
+        self.server.pending.push_extended(Request::InjectedUnnamed);
     }
 
     /// What must be on the server before the statement; false when that must go out first.
@@ -387,7 +404,7 @@ impl Link<'_> {
     /// it; the header afterwards.
     pub(super) fn names_refused(&mut self, header: Header) -> Header {
         let Some(asked) = self.asked.take() else {
-            return self.positions_refused(header);
+            return self.own_positions(header);
         };
         let one = &asked.one;
         if asked.is_ready && one.usage == Usage::Prepare && !one.is_taken {
@@ -415,6 +432,11 @@ impl Link<'_> {
             self.server.pending.push_final(Request::Sync);
         }
     }
+}
+
+/// By how many bytes our name, in quotes, is longer than the client's.
+fn longer_by(ours: &str, one: &NameUse) -> isize {
+    ours.len() as isize + 2 - one.at.len() as isize
 }
 
 /// A name in quotes, as SQL has it.

@@ -123,6 +123,20 @@ impl Pending {
         }
     }
 
+    /// What we have put in front of the client's request is being answered.
+    pub fn is_injected(&self) -> bool {
+        matches!(
+            self.queue.front(),
+            Some(
+                Request::InjectedParse(_)
+                    | Request::InjectedPrepare(_)
+                    | Request::InjectedUnnamed
+                    | Request::InjectedForget
+                    | Request::InjectedClose(_)
+            )
+        )
+    }
+
     /// The held BEGIN is being answered.
     pub fn begins(&self) -> bool {
         matches!(self.queue.front(), Some(Request::Begin))

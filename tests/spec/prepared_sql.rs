@@ -43,9 +43,8 @@ impl Scene {
 
 /// What a client can see of a reply.
 fn seen(reply: &Reply) -> String {
-    let errors: Vec<_> = reply
-        .errors
-        .iter()
+    let told = reply.errors.iter().chain(&reply.notices);
+    let errors: Vec<_> = told
         .map(|error| {
             ['S', 'C', 'M', 'D', 'H', 'P', 'W']
                 .map(|key| error.field(key).to_owned())
@@ -152,6 +151,27 @@ fn simple_queries_are_as_on_a_direct_connection() {
             "deallocate all",
             "execute a",
             "execute q(1, 'x')",
+        ]);
+        same_as_direct(&scene, &steps);
+    }
+}
+
+#[test]
+fn warnings_come_once_and_tell_the_place_in_the_clients_text() {
+    only_pgweir!();
+    for size in [1, 2, 20] {
+        let scene = Scene::new(size);
+        let steps = queries(&[
+            "set standard_conforming_strings to off",
+            "prepare c as select 'x\\\\y'",
+            "execute c",
+            "execute c; select 'x\\\\y'",
+            "select 'x\\\\y'; execute c; execute c; select 'x\\\\y'",
+            "execute c",
+            "deallocate c",
+            "prepare a as select 'a'",
+            "explain (costs off) execute a('x\\\\y')",
+            "deallocate a",
         ]);
         same_as_direct(&scene, &steps);
     }
@@ -395,6 +415,28 @@ fn a_statement_that_cannot_be_prepared_again_says_why() {
     assert_eq!(client.one("select 1"), "1");
     direct.ok("alter table u rename to t");
     assert_eq!(client.one("execute a"), "1");
+}
+
+#[test]
+fn a_statement_that_cannot_be_prepared_again_is_deallocated_all_the_same() {
+    only_pgweir!();
+    let scene = Scene::new(2);
+    let (mut direct, mut client) = (scene.direct(), scene.client());
+    client.ok("prepare a as select a from t where a = 1");
+    client.ok("prepare b as select a from t where a = 1");
+    direct.ok("alter table t rename to u");
+    let mut other = scene.client();
+    other.ok("begin");
+    other.ok("select 1");
+    client.ok("deallocate a");
+    assert_eq!(client.fails("execute a").sqlstate(), "26000");
+    assert_eq!(client.fails("deallocate b that").field('P'), "14");
+    client.ok("begin");
+    client.ok("deallocate b");
+    client.ok("commit");
+    direct.ok("alter table u rename to t");
+    client.ok("prepare a as select 'new'");
+    assert_eq!(client.one("execute a"), "new");
 }
 
 #[test]
