@@ -275,6 +275,11 @@ impl Author {
         if is_reset && !self.features.has(Features::MIXED_RESETS) {
             return "select 'no reset'".to_owned();
         }
+        // A statement that is prepared again in front of the text looks at tables.
+        let is_of_prepared = self.features.has(Features::SQL_PREPARED);
+        if is_of_prepared && words.contains("transaction") && words.contains("set") {
+            return "select 'no modes'".to_owned();
+        }
         // Where it is refused, so is all that stands in front of it.
         let reads_sequence = ["currval", "lastval"]
             .iter()

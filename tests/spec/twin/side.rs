@@ -54,6 +54,7 @@ impl Side {
             };
             match message.tag {
                 b'A' | b'S' => continue,
+                b'N' if is_of_backend(&message) => continue,
                 b'Z' => {
                     left -= 1;
                     self.status = message.body.first().copied().unwrap_or(0);
@@ -103,6 +104,12 @@ impl Side {
 fn notification(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[4..]).into_owned();
     text.trim_end_matches('\0').replace('\0', " ")
+}
+
+/// Whether a notice (DEBUG1) tells how the backend's caches grow.
+fn is_of_backend(message: &Message) -> bool {
+    let text = String::from_utf8_lossy(&message.body);
+    text.contains("rehashing catalog cache")
 }
 
 /// A message as it is compared.

@@ -244,7 +244,7 @@ pub const DISCARDS: [&str; 14] = [
 ];
 
 /// SQL-level prepared statements.
-pub const PREPARES: [&str; 14] = [
+pub const PREPARES: [&str; 19] = [
     "prepare q1 as select 'q1', 1",
     "prepare q1(int) as select 'q1 of int', $1 + 1",
     "prepare q2 as select count(*) from item",
@@ -259,6 +259,11 @@ pub const PREPARES: [&str; 14] = [
     "prepare q3 as select * from nowhere",
     "explain (costs off) execute q2",
     "create temp table tq on commit drop as execute q2",
+    "prepare q4 as select 'a\\\\b', '2026-02-01'::date",
+    "execute q4",
+    "deallocate q4",
+    "prepare p2(text) as insert into item select 200 + max(id), $1 from item returning name",
+    "execute p2('by sql')",
 ];
 
 /// Temporary tables.
