@@ -14,7 +14,6 @@ use crate::server::pending::Request;
 use crate::session::prepared::{SqlUse, Statement, Unnamed};
 use crate::sql::{self, NameUse, Usage};
 use crate::stats::Count;
-use crate::wire::backend::Status;
 use crate::wire::frame::{self, HEADER, Header};
 
 /// What a text in a Parse is about.
@@ -60,7 +59,7 @@ impl Link<'_> {
     /// What the statement of a Parse names.
     fn about(&mut self, text: &[u8]) -> Result<About, End> {
         let found = sql::prepared_names(text, self.client.params.rules());
-        if found.is_empty() || self.server.status == Status::Failed {
+        if found.is_empty() || self.is_aborted(&found)? {
             return Ok(About::Nothing);
         }
         let [place] = found.uses.as_slice() else {

@@ -73,7 +73,7 @@ impl Link<'_> {
         }
         let text = &self.client.inbound.unparsed()[HEADER..header.total];
         let found = sql::prepared_names(text, self.client.params.rules());
-        if found.is_empty() || self.server.status == Status::Failed {
+        if found.is_empty() || self.is_aborted(&found)? {
             return Ok(Some(Places::new()));
         }
         let only_executes = found.uses.iter().all(|one| one.usage == Usage::Execute);
@@ -238,13 +238,8 @@ impl Link<'_> {
             true => self.client.statement_names(),
             false => found.uses.iter().map(|one| one.name.clone()).collect(),
         };
-        self.keep_server()?;
-        self.own_names.begin();
-        if found.is_unclear {
-            self.own_names.add_any();
-        }
+        self.take_as_they_are(found)?;
         for name in names {
-            self.own_names.add(&name);
             let Some(statement) = self.client.drop_statement(&name) else {
                 continue;
             };
@@ -255,6 +250,33 @@ impl Link<'_> {
         }
         self.is_fronted = !self.server.pending.is_empty();
         Ok(Some(Places::new()))
+    }
+
+    /// Whether the transaction was aborted when the server last said so: nothing can be prepared in
+    /// front of a text then. What it takes behind a ROLLBACK is known as it is.
+    pub(super) fn is_aborted(&mut self, found: &NameUses) -> Result<bool, End> {
+        if self.server.status != Status::Failed {
+            return Ok(false);
+        }
+        let may_run = found.statements > 1 || self.server.pending.is_unsynced();
+        let mut uses = found.uses.iter();
+        if may_run && (found.is_unclear || uses.any(|one| one.usage == Usage::Prepare)) {
+            self.take_as_they_are(found)?;
+        }
+        Ok(true)
+    }
+
+    /// What a text names will be known by the client's names: the server is the client's own.
+    fn take_as_they_are(&mut self, found: &NameUses) -> Result<(), End> {
+        self.keep_server()?;
+        self.own_names.begin();
+        if found.is_unclear {
+            self.own_names.add_any();
+        }
+        for one in &found.uses {
+            self.own_names.add(&one.name);
+        }
+        Ok(())
     }
 
     /// The server is the client's own: it may hold any name that only this client knows.

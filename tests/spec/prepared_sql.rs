@@ -359,9 +359,28 @@ fn a_name_that_its_own_server_knows_is_taken() {
 #[test]
 fn a_name_that_is_taken_behind_a_deallocate_all_of_the_same_text_is_nobody_elses() {
     only_pgweir!();
+    is_kept_from_others(&[query("deallocate all; prepare secret as select 'of a'")]);
+}
+
+#[test]
+fn a_name_that_is_taken_behind_a_rollback_of_the_same_text_is_nobody_elses() {
+    only_pgweir!();
+    let prepare = "prepare secret as select 'of a'";
+    let aborted = query("begin; select 1/0");
+    is_kept_from_others(&[aborted.clone(), query(&format!("rollback; {prepare}"))]);
+    let steps = ["rollback", prepare]
+        .map(|text| [parse("", text), bind("", "", &[]), execute("", 0)].concat());
+    is_kept_from_others(&[aborted.clone(), [steps.concat(), sync()].concat()]);
+    is_kept_from_others(&[aborted, [steps[0].clone(), query(prepare)].concat()]);
+}
+
+/// The client takes the name `secret`, by the last step.
+fn is_kept_from_others(steps: &[Vec<u8>]) {
     let scene = Scene::new(1);
     let mut a = scene.client();
-    a.ok("deallocate all; prepare secret as select 'of a'");
+    for step in steps {
+        a.exchange(step);
+    }
     assert_eq!(a.one("execute secret"), "of a");
     let mut b = scene.client();
     b.put(&query("execute secret"));
