@@ -76,6 +76,15 @@ fn startup(dice: &mut Dice, features: Features) -> Vec<(String, String)> {
     chosen
 }
 
+/// Whether prepared statements are named behind the end of a transaction: if that had failed, what
+/// is behind it cannot be made ready.
+fn ends_first(parts: &[String]) -> bool {
+    let is_end = |part: &String| ENDS.iter().chain(&SAVEPOINTS).any(|end| end == part);
+    let is_name = |part: &String| PREPARES.iter().any(|name| name == part);
+    let end = parts.iter().position(is_end);
+    end.is_some_and(|end| parts[end..].iter().any(is_name))
+}
+
 struct Author {
     dice: Dice,
     features: Features,
@@ -297,6 +306,9 @@ impl Author {
         if self.dice.chance(25) {
             let at = self.dice.below(parts.len());
             parts.insert(at, "select 1/0".to_owned());
+        }
+        if self.features.has(Features::SQL_PREPARED) && ends_first(&parts) {
+            return Step::simple("select 'no names'");
         }
         // A comment to the end of the line would swallow what follows it.
         Step::simple(&parts.join(";\n"))
