@@ -65,6 +65,8 @@ pub(super) struct Ledger {
     portals: Option<Box<Portals>>,
     /// Tracked parameters that went back to where the server started: a set of positions.
     pub restores: u64,
+    /// Settings that the transaction has put back to where the server started, for its own rest.
+    pub local_resets: Vec<Box<str>>,
     /// A text that was not looked at as a whole speaks of prepared statements.
     pub has_own_names: bool,
     /// Something failed since the last command that ended a transaction.
@@ -216,6 +218,7 @@ impl Link<'_> {
         };
         match effect {
             Effect::Reset(name) => self.ledger.restores |= bit(name),
+            Effect::ResetLocal(name) => self.ledger.local_resets.push(name.clone()),
             Effect::Set { name, .. } | Effect::SetList { name, .. } => {
                 self.ledger.restores &= !bit(name);
             }
@@ -276,6 +279,7 @@ impl Link<'_> {
                 }
             }
             self.ledger.has_failed = false;
+            self.ledger.local_resets.clear();
             self.ledger.portals = None;
             if !self.ledger.touched.is_empty() || self.ledger.unknown.is_some() {
                 self.settle_transaction()?;
@@ -289,6 +293,9 @@ impl Link<'_> {
             // What had failed was undone by ROLLBACK TO.
             self.ledger.has_failed = false;
             self.rematch();
+        } else {
+            // ROLLBACK TO takes it back.
+            self.ledger.local_resets.clear();
         }
         if self.client.session.settings().is_over_limit() {
             return Err(End::Fatal(ClientError::too_many_settings()));
@@ -382,10 +389,16 @@ impl Link<'_> {
             self.client.session.settings(),
             self.server.session.settings(),
         ) && Arc::ptr_eq(&self.client.params, &self.server.params);
-        if is_same || self.in_frame > 0 || self.server.pending.awaits_client() {
+        if is_same && self.ledger.local_resets.is_empty() {
             return;
         }
-        if let Some(sql) = self.session_difference() {
+        // What is on its way may set the same again.
+        if self.in_frame > 0 || self.server.pending.awaits_client() {
+            return;
+        }
+        let mut sql = self.local_starts();
+        sql.push_str(&self.session_difference().unwrap_or_default());
+        if !sql.is_empty() {
             self.send_own(sql.as_bytes(), Own::Session);
         }
     }

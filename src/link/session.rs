@@ -197,6 +197,30 @@ impl Link<'_> {
         self.server.session.committed();
     }
 
+    /// SQL for settings that the transaction has put back to where the server started: to where the
+    /// client did, for as long. The client is told.
+    pub(super) fn local_starts(&mut self) -> String {
+        let tracked = Arc::clone(&self.client.pool.shared.tracked);
+        let mut sql = String::new();
+        for name in std::mem::take(&mut self.ledger.local_resets) {
+            let Some(index) = tracked.index_of(name.as_bytes()) else {
+                let start = self.client.session.startup().local(&name);
+                sql.push_str(&start.unwrap_or_default());
+                continue;
+            };
+            let start = self.client.startup.get(index).cloned();
+            let Some(start) = start.filter(|s| Some(s) != self.server.start_params.get(index))
+            else {
+                continue;
+            };
+            sql.push_str(&tracked.local(index, &start));
+            self.server.params = tracked.with_value(&self.server.params, index, &start);
+            let which = 1u64.checked_shl(index as u32).unwrap_or(0);
+            self.client.restore_params(which);
+        }
+        sql
+    }
+
     /// Whether the client, or whoever had the server before, has another user or role. Should
     /// PostgreSQL refuse the change, the client's statement would run with rights that are not its
     /// own: it waits for the answer.

@@ -224,6 +224,15 @@ impl Tracked {
         }
         (!sql.is_empty()).then_some(sql)
     }
+
+    /// The statement that gives one of them a value for the rest of a transaction.
+    pub fn local(&self, index: usize, value: &str) -> String {
+        let name = self.names.get(index).map_or("", |name| name);
+        let mut sql = format!("SET LOCAL {name}=");
+        push_value(&mut sql, name, value);
+        sql.push(';');
+        sql
+    }
 }
 
 /// Quotes a value for SET. A quoted list (search_path) is reported in SQL form already.

@@ -164,15 +164,23 @@ impl Settings {
             with_rights(&mut sql, gone, |sql| push_reset(sql, &gone.name));
         }
         for setting in wanted.iter().filter(|s| !had.contains(s)) {
-            with_rights(&mut sql, setting, |sql| push_set(sql, setting));
+            with_rights(&mut sql, setting, |sql| push_set(sql, setting, false));
         }
         for setting in wants.list.iter().filter(|s| is_identity(&s.name)) {
             let stands = has.list.contains(setting) && !gives_way;
             if !stands {
-                push_set(&mut sql, setting);
+                push_set(&mut sql, setting, false);
             }
         }
         (!sql.is_empty()).then_some(sql)
+    }
+
+    /// The SQL that sets one of them for the rest of a transaction; `None` where it is not among them.
+    pub fn local(&self, name: &str) -> Option<String> {
+        let setting = self.list.iter().find(|s| *s.name == *name)?;
+        let mut sql = String::new();
+        push_set(&mut sql, setting, true);
+        Some(sql)
     }
 
     /// The SQL that sets everything, for a session that is as new: what follows
@@ -180,7 +188,7 @@ impl Settings {
     pub fn whole(wants: &Settings) -> String {
         let mut sql = String::new();
         for setting in &wants.list {
-            with_rights(&mut sql, setting, |sql| push_set(sql, setting));
+            with_rights(&mut sql, setting, |sql| push_set(sql, setting, false));
         }
         sql
     }
@@ -226,14 +234,14 @@ fn push_reset(sql: &mut String, name: &str) {
     sql.push(';');
 }
 
-fn push_set(sql: &mut String, setting: &Setting) {
+fn push_set(sql: &mut String, setting: &Setting, is_local: bool) {
     if setting.is_raw {
         sql.push_str("SELECT pg_catalog.set_config(");
         push_literal(sql, &setting.name);
-        let _ = write!(sql, ",{},false);", setting.value);
+        let _ = write!(sql, ",{},{is_local});", setting.value);
         return;
     }
-    sql.push_str("SET ");
+    sql.push_str(if is_local { "SET LOCAL " } else { "SET " });
     push_name(sql, &setting.name);
     let _ = write!(sql, " TO {};", setting.value);
 }

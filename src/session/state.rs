@@ -119,6 +119,7 @@ impl SessionState {
             | Effect::Commit(_)
             | Effect::Rollback(_)
             | Effect::DiscardTemp
+            | Effect::ResetLocal(_)
             | Effect::Unknown(_) => {}
         }
     }

@@ -23,7 +23,15 @@ pub(super) fn set(reader: &mut Reader) -> Option<Vec<Effect>> {
         *reader = behind;
     }
     let found = assignment(reader)?;
-    Some(if is_local { Vec::new() } else { found })
+    Some(if is_local { local(found) } else { found })
+}
+
+/// What SET LOCAL does. Nobody starts with another session user than the server's.
+fn local(found: Vec<Effect>) -> Vec<Effect> {
+    match found.as_slice() {
+        [Effect::Reset(name)] => vec![Effect::ResetLocal(name.clone())],
+        _ => Vec::new(),
+    }
 }
 
 /// Whether the word before was the name of a setting.

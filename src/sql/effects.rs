@@ -35,6 +35,8 @@ pub enum Effect {
     },
     /// RESET of one setting, SET ... TO DEFAULT.
     Reset(Box<str>),
+    /// SET LOCAL ... TO DEFAULT: for the rest of the transaction.
+    ResetLocal(Box<str>),
     /// RESET ALL.
     ResetAll,
     /// DISCARD ALL.

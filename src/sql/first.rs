@@ -3,7 +3,7 @@
 //! Owns: the kinds of `touches.rs` that need no look at the calls of a statement. Errs to the safe
 //! side: a bit too many costs one more look, a bit too few leaks to the next client.
 //! Source: PostgreSQL's grammar; SET LOCAL, SET TRANSACTION and SET CONSTRAINTS end with their
-//! transaction and leave nothing.
+//! transaction and leave nothing, but SET LOCAL TO DEFAULT has to do with start values.
 
 use super::Class;
 use super::bytes::{Byte, class_at, keep, lower, word_at};
@@ -94,10 +94,28 @@ impl<S: Sink> Lexer<'_, S> {
             }
             is_of_transaction = self.accept(at, b"transaction") || self.accept(at, b"constraints");
         }
-        if is_of_transaction && !self.is_setting(*at) {
+        if is_of_transaction && !self.is_setting(*at) && !self.is_default(*at) {
             return Touches::NONE;
         }
         Touches::SETTINGS
+    }
+
+    /// Whether the setting named at `at` goes back to its start value: which that is, only the
+    /// session knows.
+    fn is_default(&self, mut at: usize) -> bool {
+        let is_zone = self.accept(&mut at, b"time") && self.accept(&mut at, b"zone");
+        if !is_zone {
+            at = self.behind_token(at);
+            while self.sees_byte(at) == Some(b'.') {
+                at = self.behind_token(self.behind_token(at));
+            }
+            if self.sees_byte(at) == Some(b'=') {
+                at = self.behind_token(at);
+            } else if !self.accept(&mut at, b"to") {
+                return false;
+            }
+        }
+        self.accept(&mut at, b"default") || self.accept(&mut at, b"local")
     }
 
     /// Whether neither LOCAL nor what is no setting can follow SET at `at`; told by first letters.

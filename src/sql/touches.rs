@@ -13,7 +13,7 @@ pub struct Touches(u16);
 impl Touches {
     /// Nothing.
     pub const NONE: Self = Self(0);
-    /// SET but for SET LOCAL and its like, RESET, DISCARD ALL, `set_config()`.
+    /// SET but for SET LOCAL (if not TO DEFAULT) and its like, RESET, DISCARD ALL, `set_config()`.
     pub const SETTINGS: Self = Self(1);
     /// LISTEN, UNLISTEN, DISCARD ALL.
     pub const LISTENING: Self = Self(1 << 1);

@@ -94,6 +94,38 @@ fn reset_goes_back_to_the_value_of_the_startup_packet() {
 }
 
 #[test]
+fn set_local_to_default_is_the_value_of_the_startup_packet_for_the_transaction() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let bouncer = pool_of_two(pg);
+    for login in [Login::new(pg.port), bouncer.login()] {
+        let mut client = with_settings(login);
+        client.ok("set search_path to public");
+        client.ok("set timezone to 'America/Lima'");
+        client.ok("begin");
+        client.ok("set local search_path to default");
+        client.ok("set local time zone default");
+        client.ok("set local work_mem = default");
+        client.ok("savepoint a");
+        assert_eq!(client.one("show search_path"), "Shop, \"$user\"");
+        assert_eq!(client.one("show timezone"), "Asia/Tokyo");
+        assert_eq!(client.parameter("TimeZone"), Some("Asia/Tokyo"));
+        assert_eq!(client.one("show work_mem"), "6MB");
+        client.ok("commit");
+        assert_eq!(client.one("show search_path"), "public");
+        assert_eq!(client.one("show timezone"), "America/Lima");
+        assert_eq!(client.parameter("TimeZone"), Some("America/Lima"));
+        client.ok("set local time zone default");
+        assert_eq!(client.one("show timezone"), "America/Lima");
+        client.ok("begin; savepoint a");
+        client.fails("set local time zone default; select 1/0");
+        client.ok("rollback to a");
+        assert_eq!(client.one("show timezone"), "America/Lima");
+        client.ok("rollback");
+    }
+}
+
+#[test]
 fn what_postgresql_refuses_is_told_in_its_own_words() {
     only_pgweir!();
     let pg = Pg::shared();
