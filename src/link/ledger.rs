@@ -37,10 +37,12 @@ const FROM_SCRATCH: &str = "RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;CLO
 const OPAQUE: Touches = Touches::CODE.or(Touches::FUNCTION);
 
 /// Asks a server what it holds for its session: 1 advisory locks, 2 temporary objects, 4 cursors.
+/// Whatever stands in a schema depends on it: tables, but functions and types too. 2615 is
+/// pg_namespace.
 const PINS_QUERY: &[u8] = b"SELECT (EXISTS (SELECT FROM pg_catalog.pg_locks \
     WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()))::int4 \
-    + 2 * (EXISTS (SELECT FROM pg_catalog.pg_class \
-    WHERE relnamespace = pg_catalog.pg_my_temp_schema()))::int4 \
+    + 2 * (EXISTS (SELECT FROM pg_catalog.pg_depend \
+    WHERE refclassid = 2615 AND refobjid = pg_catalog.pg_my_temp_schema()))::int4 \
     + 4 * (EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4";
 
 /// Portals whose statements touch the session.

@@ -70,6 +70,20 @@ fn a_temporary_table_keeps_the_server_until_it_is_dropped() {
 }
 
 #[test]
+fn temporary_objects_that_are_no_tables_keep_the_server_too() {
+    keeps_until(
+        "create function pg_temp.seven() returns int language sql as 'select 7'",
+        "select pg_temp.seven()",
+        "drop function pg_temp.seven()",
+    );
+    keeps_until(
+        "create type pg_temp.kind as enum ('a')",
+        "select 'a'::pg_temp.kind",
+        "drop type pg_temp.kind",
+    );
+}
+
+#[test]
 fn discard_all_gives_the_server_back() {
     keeps_until(
         "create temp table kept (n int)",

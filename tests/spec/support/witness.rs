@@ -7,7 +7,8 @@ pub const WITNESS: &str = "select current_setting('lock_timeout'), current_setti
     current_setting('extra_float_digits'), current_setting('bytea_output'), \
     current_setting('client_min_messages'), current_setting('role'), current_user, session_user, \
     coalesce(current_setting('my.var', true), ''), \
-    (select count(*) from pg_class where relnamespace = pg_my_temp_schema()), \
+    (select count(*) from pg_depend where refclassid = 'pg_namespace'::regclass \
+        and refobjid = pg_my_temp_schema()), \
     (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), \
     (select count(*) from pg_listening_channels()), \
     (select count(*) from pg_prepared_statements where name ~ '^[pq][123]$'), \

@@ -267,7 +267,7 @@ pub const PREPARES: [&str; 19] = [
 ];
 
 /// Temporary tables.
-pub const TEMPORARY: [&str; 12] = [
+pub const TEMPORARY: [&str; 28] = [
     "create temp table t1 (n int, x text)",
     "create temporary table t1 as select 7 as n, 'x' as x",
     "insert into t1 values (1, 'mine')",
@@ -280,10 +280,26 @@ pub const TEMPORARY: [&str; 12] = [
     "create temp view v1 as select 1 as one",
     "select * from v1",
     "select 5 as n into temp t2",
+    "create table pg_temp.t3 as select 3 as n",
+    "select n from t3",
+    "create temp sequence ts",
+    "select nextval('ts'), count(*) from item",
+    "create function pg_temp.tf() returns int language sql as 'select 7'",
+    "select pg_temp.tf()",
+    "drop function if exists pg_temp.tf()",
+    "create type pg_temp.te as enum ('a', 'b')",
+    "select 'a'::pg_temp.te",
+    "drop type if exists pg_temp.te",
+    "alter table t1 add column y int default 9",
+    "truncate t1",
+    "create or replace temp view v1 as select 1 as one",
+    "do $$ begin create temp table t4 (n int); end $$",
+    "select count(*) from t4",
+    "alter table t1 rename to t3",
 ];
 
 /// Advisory locks of the session. Keys over 1000 are the neighbours'.
-pub const LOCKS: [&str; 10] = [
+pub const LOCKS: [&str; 19] = [
     "select pg_advisory_lock(1)",
     "select pg_try_advisory_lock(2)",
     "select pg_advisory_lock_shared(1)",
@@ -293,11 +309,20 @@ pub const LOCKS: [&str; 10] = [
     "select pg_advisory_unlock_shared(1)",
     "select pg_advisory_xact_lock(3)",
     "select pg_try_advisory_lock(id) from item where id < 3",
+    "select pg_advisory_lock(6), 1/0",
+    "explain (analyze, costs off, timing off, summary off) select pg_advisory_lock(4)",
+    "copy (select pg_try_advisory_lock(5)) to stdout",
+    "create temp table tl on commit drop as select pg_advisory_lock(7)",
+    "do $$ begin perform pg_advisory_lock(8); end $$",
+    "with l as materialized (select pg_advisory_lock(9) from item) select count(*) from l",
+    "declare k4 cursor for select pg_try_advisory_lock(10, id) from item",
+    "fetch all from k4",
+    "select pg_advisory_unlock(k) from generate_series(4, 9) k",
     "select mode, objid from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() order by 2, 1",
 ];
 
 /// Cursors that outlive their transaction.
-pub const CURSORS: [&str; 9] = [
+pub const CURSORS: [&str; 21] = [
     "declare k1 cursor with hold for select id from item order by id",
     "declare k2 scroll cursor with hold for select id from item order by id",
     "declare k3 cursor for select id from item order by id",
@@ -306,6 +331,18 @@ pub const CURSORS: [&str; 9] = [
     "fetch k3",
     "close k1",
     "close all",
+    "move 2 in k2",
+    "fetch prior from k2",
+    "fetch absolute 2 from k2",
+    "fetch forward all in k1",
+    "close k2",
+    "close \"K6\"",
+    "declare \"K6\" no scroll cursor with hold for values (1, 'x'), (2, 'y')",
+    "fetch \"K6\"",
+    "declare k5 cursor with hold for select 1/(id - 3) from item order by id",
+    "declare k5 insensitive cursor without hold for select count(*) from item",
+    "fetch k5",
+    "update item set name = 'at the cursor' where current of k3",
     "select name, is_holdable from pg_cursors where name like 'k%' order by 1",
 ];
 
