@@ -132,9 +132,13 @@ impl Link<'_> {
     fn refuse_parse(&mut self, header: Header, name: std::ops::Range<usize>) -> Result<bool, End> {
         let prefix = name.end + 1;
         let name = self.client.inbound.unparsed().get(name);
-        let Some(statement) = self.client.statement(name.unwrap_or_default()) else {
+        let name = name.unwrap_or_default();
+        let Some(statement) = self.client.statement(name) else {
             return Ok(false);
         };
+        if let Some(held) = &mut self.client.statements {
+            held.note_use(name);
+        }
         if !self.keeps_state {
             return Err(End::Fatal(ClientError::statement_name_in_use()));
         }

@@ -334,12 +334,15 @@ struct Held {
     statement: Arc<Statement>,
     /// The client may know the columns of its result.
     is_told: bool,
+    /// When it was used last, counted in uses of any name.
+    used: u64,
 }
 
 /// What a client has prepared: its names.
 #[derive(Debug, Default)]
 pub struct ClientStatements {
     names: HashMap<Box<[u8]>, Held>,
+    uses: u64,
 }
 
 impl ClientStatements {
@@ -349,13 +352,22 @@ impl ClientStatements {
     }
     /// The name is about to be used; whether it was before, or is unknown.
     pub fn tell(&mut self, name: &[u8]) -> bool {
+        self.note_use(name);
         let held = self.names.get_mut(name);
         held.is_none_or(|held| std::mem::replace(&mut held.is_told, true))
     }
-    /// The client's name of an entry.
+    /// An error about its entry is from now on one about this name.
+    pub fn note_use(&mut self, name: &[u8]) {
+        self.uses += 1;
+        if let Some(held) = self.names.get_mut(name) {
+            held.used = self.uses;
+        }
+    }
+    /// The client's name of an entry: of several the one that was used last.
     pub fn name_of(&self, id: u64) -> Option<&[u8]> {
-        let mut names = self.names.iter();
-        let found = names.find(|(_, held)| held.statement.id == id);
+        let names = self.names.iter();
+        let names = names.filter(|(_, held)| held.statement.id == id);
+        let found = names.max_by_key(|(_, held)| held.used);
         found.map(|(name, _)| name.as_ref())
     }
     /// Takes a name; the caller has asked whether it is free.
@@ -363,6 +375,7 @@ impl ClientStatements {
         let held = Held {
             statement,
             is_told: false,
+            used: 0,
         };
         self.names.insert(name.into(), held);
     }

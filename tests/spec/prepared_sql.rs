@@ -206,6 +206,14 @@ fn both_protocols_have_the_same_names() {
             query("execute o"),
             [close(b'S', "o"), sync()].concat(),
             query("execute o"),
+            // Two names of one text.
+            [parse("d", "select $1::int"), sync()].concat(),
+            [parse("e", "select $1::int"), sync()].concat(),
+            [parse("d", "select $1::int"), sync()].concat(),
+            [parse("e", "select 1"), sync()].concat(),
+            run_prepared("d", &[]),
+            run_prepared("e", &[]),
+            run_prepared("d", &["1", "2"]),
             // All of it as Parse, Bind and Execute.
             sql("prepare x(int) as select $1 - 1"),
             sql("execute x(3)"),
