@@ -6,7 +6,7 @@ use super::{End, Link};
 use crate::config::PoolMode;
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
-use crate::server::pending::{Own, Reply, Request, Synthetic};
+use crate::server::pending::{Answering, Own, Reply, Request, Synthetic};
 use crate::server::{drops_statements, resets_parameters};
 use crate::stats::clock::now_us;
 use crate::wire::backend::{self, Status, tag};
@@ -310,6 +310,10 @@ impl Link<'_> {
         if self.server.pending.own().is_some() || self.server.pending.begins() {
             let reply = self.server.pending.on_reply(header.tag);
             return self.pass_reply(header, reply);
+        }
+        if self.heal.is_armed() && self.server.pending.answering() == Answering::Query {
+            // An EXECUTE that brings no rows: this is its first answer.
+            self.disarm();
         }
         let command = &self.client.outbound.unparsed()[HEADER..header.total];
         if resets_parameters(command) && !self.watch.is_on() {

@@ -401,6 +401,29 @@ fn is_kept_from_others(steps: &[Vec<u8>]) {
 }
 
 #[test]
+fn an_execute_that_answers_without_rows_holds_nothing_up() {
+    only_pgweir!();
+    for size in [1, 2] {
+        let scene = Scene::new(size);
+        let steps = queries(&[
+            "prepare i(int) as insert into t values ($1, 'i')",
+            "prepare u as update t set b = 'u' where a = 20",
+            "begin",
+            "execute i(20)",
+            "execute u",
+            "select count(*) from t",
+            "rollback",
+            "deallocate all",
+        ]);
+        same_as_direct(&scene, &steps);
+        let mut client = scene.client();
+        client.ok("prepare c as select 'c' as x");
+        client.ok("create temp table kept as execute c");
+        assert_eq!(client.one("select x from kept"), "c");
+    }
+}
+
+#[test]
 fn another_client_never_executes_what_it_did_not_prepare() {
     only_pgweir!();
     let scene = Scene::new(1);
