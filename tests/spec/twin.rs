@@ -68,7 +68,10 @@ impl Features {
     /// RESET and what depends on it in one message: in between the server's own start values hold.
     pub const MIXED_RESETS: u32 = 1 << 19;
 
-    const NAMES: [(&'static str, u32); 20] = [
+    /// Several messages in one write.
+    pub const PIPELINES: u32 = 1 << 20;
+
+    const NAMES: [(&'static str, u32); 21] = [
         ("settings", Self::SETTINGS),
         ("startup", Self::STARTUP),
         ("discard", Self::DISCARD),
@@ -89,6 +92,7 @@ impl Features {
         ("config_params", Self::CONFIG_PARAMS),
         ("spelling", Self::SPELLING),
         ("mixed_resets", Self::MIXED_RESETS),
+        ("pipelines", Self::PIPELINES),
     ];
 
     pub fn has(self, feature: u32) -> bool {
@@ -109,7 +113,8 @@ impl Features {
 }
 
 /// What the suite plays.
-const ON: &str = "lost_names,unnamed,settings,startup,code,listen,discard,resets,roles";
+const ON: &str = "lost_names,unnamed,settings,startup,code,listen,discard,resets,roles,\
+    temp,locks,cursors,sql_prepared,sequences";
 /// Scripts for each pool size in the suite.
 const SCRIPTS: u64 = 100;
 const SIZES: [u32; 3] = [1, 2, 20];

@@ -11,7 +11,9 @@ use super::words::{
     BEGINS, CURSORS, DISCARDS, ENDS, LISTENING, LOCKS, PLAIN, PREPARES, ROLES, SAVEPOINTS,
     SEQUENCES, Setting, TEMPORARY, TRACKED, UNREPORTED,
 };
-use crate::support::frames::{bind, close, describe, execute, flush, parse, parse_typed, sync};
+use crate::support::frames::{
+    bind, close, describe, execute, extended, flush, parse, parse_typed, query, sync,
+};
 use crate::support::shapes::Dice;
 
 /// The script of a seed.
@@ -94,6 +96,9 @@ struct Author {
 
 impl Author {
     fn step(&mut self) -> Step {
+        if self.features.has(Features::PIPELINES) && self.dice.chance(20) {
+            return self.pipeline();
+        }
         match self.dice.below(100) {
             0..58 => Step::simple(&self.statement()),
             58..68 => self.several(),
@@ -314,6 +319,23 @@ impl Author {
         Step::simple(&parts.join(";\n"))
     }
 
+    /// Queries and batches of the extended protocol, sent without waiting for an answer.
+    fn pipeline(&mut self) -> Step {
+        let count = 2 + self.dice.below(4);
+        let (mut shown, mut all) = (String::from("at once"), Vec::new());
+        for _ in 0..count {
+            let text = self.part();
+            if self.dice.chance(60) {
+                shown += &format!(" [Q {text}]");
+                all.extend(query(&text));
+            } else {
+                shown += &format!(" [PBDE {text}]");
+                all.extend(extended(&text, &[]));
+            }
+        }
+        Step::raw(shown, all, count)
+    }
+
     /// Unnamed statements of the extended protocol, one or several to a Sync.
     fn extended(&mut self) -> Step {
         let count = if self.dice.chance(70) {
@@ -358,14 +380,24 @@ impl Author {
     /// Named statements, used again later, closed, forgotten, parsed twice.
     fn named(&mut self) -> Step {
         let name = *self.dice.pick(&["p1", "p2", "p3"]);
-        let sql = *self.dice.pick(&[
+        let mut texts = vec![
             "select 'one ' || $1::text",
             "select 'two ' || $1::text, current_setting('DateStyle')",
             "select count(*) from item where name <> $1",
             "select '2026-02-01'::date, $1::text",
             "selec $1",
             "insert into item select 100 + max(id), $1 from item returning name",
-        ]);
+        ];
+        if self.features.has(Features::LOCKS) {
+            texts.push("select pg_try_advisory_lock(12), $1::text");
+        }
+        if self.features.has(Features::TEMP) {
+            texts.push("create temp table tn as select $1::text as x");
+        }
+        if self.features.has(Features::SEQUENCES) {
+            texts.push("select nextval('seq2'), $1::text");
+        }
+        let sql = *self.dice.pick(&texts);
         let run = [
             bind("", name, &["x"]),
             describe(b'P', ""),

@@ -244,7 +244,7 @@ pub const DISCARDS: [&str; 14] = [
 ];
 
 /// SQL-level prepared statements.
-pub const PREPARES: [&str; 19] = [
+pub const PREPARES: [&str; 27] = [
     "prepare q1 as select 'q1', 1",
     "prepare q1(int) as select 'q1 of int', $1 + 1",
     "prepare q2 as select count(*) from item",
@@ -264,6 +264,14 @@ pub const PREPARES: [&str; 19] = [
     "deallocate q4",
     "prepare p2(text) as insert into item select 200 + max(id), $1 from item returning name",
     "execute p2('by sql')",
+    "prepare qn as select nextval('seq1')",
+    "execute qn",
+    "prepare ql as select pg_try_advisory_lock(11)",
+    "execute ql",
+    "explain (analyze, costs off, timing off, summary off) execute ql",
+    "select pg_advisory_unlock(11)",
+    "create temp table tk as execute q2",
+    "select count(*) from tk",
 ];
 
 /// Temporary tables and other objects. Whether the schema `pg_temp` exists at all depends on the
