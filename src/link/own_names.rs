@@ -3,7 +3,7 @@
 //! Owns: which of the client's names PostgreSQL itself may know. What comes later under such a name
 //! goes out as it is, so that PostgreSQL says whether it is taken.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::Link;
 use crate::session::prepared::SERVER_PREFIX;
@@ -14,7 +14,7 @@ const MOST: usize = 1024;
 /// Names that may be real.
 #[derive(Debug, Default)]
 pub(super) struct OwnNames {
-    some: HashSet<Box<[u8]>>,
+    some: BTreeSet<Box<[u8]>>,
     /// A text that could not be read may have taken any name.
     is_any: bool,
     /// A text that may take names is on its way.
