@@ -83,6 +83,9 @@ fn boot(options: &RunOptions, log: &LogHandle) -> Result<(), Fatal> {
         background::detach(pidfile.as_deref().map(Path::new))?;
         log.apply(&log_config(&config, options))?;
     }
+    // Whoever sees that the port is open may send a signal. Before the first thread: a signal is given
+    // to any that does not hold it back.
+    signals::hold();
     log.start_writer()?;
     serve(config, options, log, pidfile.as_deref())
 }
@@ -94,8 +97,6 @@ fn serve(
     log: &LogHandle,
     pidfile: Option<&str>,
 ) -> Result<(), Fatal> {
-    // Whoever sees that the port is open may send a signal.
-    signals::hold();
     memory::give_back_in_background();
     let lanes = Lanes::start(lane_count(&config))?;
     let listeners = listen(&config)?;
