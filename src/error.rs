@@ -282,6 +282,14 @@ impl ClientError {
             )
         }
     }
+    /// Body of PostgreSQL's own error (`RevalidateCachedQuery` in `plancache.c`) about a prepared
+    /// statement whose columns are not those that the client was told. Drivers know it by its code and
+    /// routine, and prepare the statement again. 0A000.
+    pub fn changed_columns() -> Vec<u8> {
+        b"SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0\
+          Fplancache.c\0RRevalidateCachedQuery\0\0"
+            .to_vec()
+    }
     /// LISTEN was carried out, but no notification can be delivered.
     pub fn listen_failed(reason: &str) -> Self {
         Self::fatal(

@@ -58,6 +58,9 @@ mod prepared;
 // Prepared statements behind a change of the schema.
 #[path = "spec/prepared_heal.rs"]
 mod prepared_heal;
+// Columns that a client has been told, on a server that parses its statement later.
+#[path = "spec/prepared_columns.rs"]
+mod prepared_columns;
 // PREPARE, EXECUTE and DEALLOCATE as SQL in transaction mode.
 #[path = "spec/prepared_sql.rs"]
 mod prepared_sql;

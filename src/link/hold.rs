@@ -32,6 +32,10 @@ pub(super) struct Hold {
     may_drop: bool,
     /// Nothing of the client's goes out before its session has been set.
     pub for_session: bool,
+    /// The client's next message waits until the server has told a statement's columns.
+    pub for_columns: bool,
+    /// A statement whose columns have turned out to be others.
+    pub changed: Option<u64>,
     /// The unnamed statement is one.
     pub unnamed_may_drop: bool,
 }
@@ -42,6 +46,7 @@ impl Link<'_> {
     pub(super) fn must_wait(&mut self, header: Header) -> bool {
         if self.server.pending.is_empty() {
             self.hold.for_session = false;
+            self.hold.for_columns = false;
             self.hold.may_drop = false;
             self.hold.until = None;
             return false;
@@ -82,7 +87,7 @@ impl Link<'_> {
     fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<u32> {
         let names = self.asked.as_ref().is_some_and(|asked| asked.is_sent)
             || (self.hold.may_drop && self.may_name_statement(header));
-        if self.hold.for_session || (names && header.tag != tag::SYNC) {
+        if self.hold.for_session || self.hold.for_columns || (names && header.tag != tag::SYNC) {
             Some(0)
         } else if outstanding >= MAX_OUTSTANDING {
             Some(RESUME_AT)

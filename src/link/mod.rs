@@ -11,9 +11,11 @@
 //! after the link.
 //!
 //! ```text
+//! prepare.rs     what a server lacks
 //! pump.rs        both directions, as far as the sockets let them
 //! replies.rs     server to client: status, parameters, when the server is free
 //! requests.rs    client to server: what is sent, what is answered here
+//! columns.rs     columns that clients were told, on a server that parses later
 //! heal.rs        prepared statements whose plan is out of date
 //! hold.rs        when a request waits for replies before it is sent
 //! sql_prepared.rs, sql_portals.rs  PREPARE, EXECUTE and DEALLOCATE as SQL
@@ -32,6 +34,7 @@
 //! ```
 
 mod answer;
+mod columns;
 mod flush;
 mod heal;
 mod hold;
@@ -40,6 +43,7 @@ pub mod listening;
 mod names;
 mod observe;
 mod own_names;
+mod prepare;
 mod pump;
 mod replies;
 mod requests;

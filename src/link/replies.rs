@@ -105,6 +105,9 @@ impl Link<'_> {
             tag::READY_FOR_QUERY | tag::PARAMETER_STATUS | tag::COMMAND_COMPLETE | tag::ERROR => {
                 return self.take_judged(header);
             }
+            tag::ROW_DESCRIPTION | tag::NO_DATA if self.server.pending.describes_for_us() => {
+                return Ok(self.take_columns(header));
+            }
             tag::NOTIFICATION if self.watch.is_on() => return Ok(self.take_notification(header)),
             tag::NOTICE => return Ok(self.take_notice(header)),
             tag::NOTIFICATION => {
@@ -362,6 +365,7 @@ impl Link<'_> {
         let pending = &self.server.pending;
         let (begins, is_alone) = (pending.begins(), pending.only_begins());
         let (_, queries) = pending.runs_to_sync();
+        let is_refused = pending.is_refused();
         self.settle_error();
         self.observe_error(header);
         self.undo();
@@ -373,6 +377,7 @@ impl Link<'_> {
         }
         let header = self.names_refused(header);
         let header = self.own_names(header);
+        let header = self.columns_refused(header, is_refused);
         let reply = if is_alone {
             Reply::Swallow
         } else {

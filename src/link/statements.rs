@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::columns::Columns;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::net::buf::LARGE;
@@ -125,6 +126,9 @@ impl Link<'_> {
         self.make_room_for(&statement);
         self.heal.fresh = statement.id;
         self.parse_as(header, prefix, &statement, Request::Parse(Some(named)));
+        if self.keeps_state {
+            self.ask_columns(&statement);
+        }
         Ok(true)
     }
 
@@ -149,42 +153,6 @@ impl Link<'_> {
         Ok(true)
     }
 
-    /// Notes that the server is about to have the statement; closes its oldest when it has too many.
-    pub(super) fn make_room_for(&mut self, statement: &Arc<Statement>) {
-        self.server.statements.insert(Arc::clone(statement));
-        self.timing.count(self.client, Count::ServerParses);
-        while let Some(oldest) = self.server.statements.evict_over(self.max_prepared) {
-            let mut close = Vec::new();
-            frontend::close_statement(&mut close, oldest.server_name.as_bytes());
-            self.client.inbound.insert_parsed(&close);
-            self.server
-                .pending
-                .push_extended(Request::InjectedClose(oldest));
-        }
-        let count = self.server.statements.len();
-        self.server.slot.set_prepared(count);
-    }
-
-    /// Makes the server have the statement, with a Parse of ours where it has not; false when what
-    /// is to be sent must go out first.
-    pub(super) fn ensure_prepared(&mut self, statement: &Arc<Statement>) -> bool {
-        if self.server.statements.touch(statement.id) {
-            return true;
-        }
-        if !self.has_room_for_parse() {
-            return false;
-        }
-        self.make_room_for(statement);
-        let named = Box::new(Named {
-            client_name: None,
-            statement: Arc::clone(statement),
-            unnamed: None,
-        });
-        self.inject(statement.server_name.as_bytes(), statement, Some(named));
-        self.heal.fresh = statement.id;
-        true
-    }
-
     fn take_bind(&mut self, header: Header) -> Result<bool, End> {
         let unparsed = self.client.inbound.unparsed();
         let range = match frontend::bind_statement(unparsed, header.total) {
@@ -206,7 +174,8 @@ impl Link<'_> {
         if statement.names_others && self.keeps_state {
             return self.take_naming_bind(header, range, &statement);
         }
-        if !self.ensure_prepared(&statement) {
+        let columns = self.columns(&statement, &range);
+        if matches!(columns, Columns::Asked) || !self.ensure_prepared(&statement) {
             return Ok(false);
         }
         let is_healed = self.arm_named(header, &statement, range.clone());
@@ -219,6 +188,10 @@ impl Link<'_> {
             Some(statement.what),
             Some(&statement),
         );
+        if matches!(columns, Columns::Changed) {
+            self.send_refused(header, range);
+            return Ok(true);
+        }
         let request = if is_healed {
             Request::HealedBind
         } else {
@@ -293,15 +266,23 @@ impl Link<'_> {
             let range = HEADER + 1..HEADER + 1 + name.len();
             return self.take_naming_describe(header, range, &statement);
         }
+        let range = HEADER + 1..HEADER + 1 + name.len();
+        match self.columns(&statement, &range) {
+            Columns::Same => {}
+            Columns::Asked => return Ok(false),
+            Columns::Changed => {
+                self.send_refused(header, range);
+                return Ok(true);
+            }
+        }
         if !self.ensure_prepared(&statement) {
             return Ok(false);
         }
-        let request = if self.arm_named(header, &statement, HEADER + 1..HEADER + 1 + name.len()) {
+        let request = if self.arm_named(header, &statement, range.clone()) {
             Request::HealedDescribe
         } else {
             Request::Describe
         };
-        let range = HEADER + 1..HEADER + 1 + name.len();
         self.rename(header, range, &statement, request);
         Ok(true)
     }
@@ -354,7 +335,17 @@ impl Link<'_> {
         statement: &Statement,
         request: Request,
     ) {
-        let name = statement.server_name.as_bytes();
+        self.rename_to(header, range, statement.server_name.as_bytes(), request);
+    }
+
+    /// The same with another name.
+    pub(super) fn rename_to(
+        &mut self,
+        header: Header,
+        range: std::ops::Range<usize>,
+        name: &[u8],
+        request: Request,
+    ) {
         let total = header.total - range.len() + name.len();
         self.client.inbound.splice(range, name);
         let length = frame::length_field(total - HEADER);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::pending::Pending;
 use crate::net::Stream;
+use crate::session::on_server::ServerStatements;
 use crate::session::params::{Params, Tracked};
-use crate::session::prepared::{Copied, SentParse, ServerStatements};
+use crate::session::prepared::{Copied, SentParse};
 use crate::session::sequences::Owner;
 use crate::session::state::SessionState;
 use crate::stats::{Pins, ServerSlot};

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::session::deed::{Deed, Deeds};
-use crate::session::prepared::Unnamed;
+use crate::session::prepared::{Statement, Unnamed};
 use crate::wire::backend::tag;
 
 mod kinds;
@@ -69,9 +69,13 @@ impl Pending {
             Some(Request::Query(_) | Request::FunctionCall) => Answering::Query,
             Some(Request::Execute(_)) => Answering::Execute,
             Some(Request::Sync) => Answering::Sync,
-            Some(Request::Own(_) | Request::Begin | Request::BeginSync | Request::OwnSync) => {
-                Answering::Ours
-            }
+            Some(
+                Request::Own(_)
+                | Request::OwnDescribe(_)
+                | Request::Begin
+                | Request::BeginSync
+                | Request::OwnSync,
+            ) => Answering::Ours,
             Some(_) => Answering::Step,
         }
     }
@@ -230,6 +234,28 @@ impl Pending {
         queue.any(|request| !matches!(request, Request::Own(_)))
     }
 
+    /// HOT. Whether a Describe of ours is being answered.
+    #[inline]
+    pub fn describes_for_us(&self) -> bool {
+        matches!(self.queue.front(), Some(Request::OwnDescribe(_)))
+    }
+
+    /// The statement of the Describe of ours that is answered now, and no more behind this.
+    pub fn described(&mut self) -> Option<Arc<Statement>> {
+        if !self.describes_for_us() {
+            return None;
+        }
+        match self.queue.pop_front() {
+            Some(Request::OwnDescribe(statement)) => Some(statement),
+            _ => None,
+        }
+    }
+
+    /// Whether a message that cannot work is being answered: the error about it is ours.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.queue.front(), Some(Request::Refused))
+    }
+
     /// What was sent behind the request that is being answered, in order.
     pub fn behind_first(&self) -> impl Iterator<Item = &Request> {
         self.queue.iter().skip(1)
@@ -255,6 +281,7 @@ impl Pending {
             (tag::PARSE_COMPLETE, Request::InjectedParse(_) | Request::InjectedUnnamed) => {
                 (true, Reply::Swallow)
             }
+            (kind, Request::OwnDescribe(_)) => (kind != tag::PARAMETER_DESCRIPTION, Reply::Swallow),
             (tag::BIND_COMPLETE, Request::Bind | Request::HealedBind) => (true, Reply::Forward),
             (tag::CLOSE_COMPLETE, Request::Close) => (true, Reply::Forward),
             (tag::CLOSE_COMPLETE, Request::InjectedClose(_) | Request::InjectedForget) => {

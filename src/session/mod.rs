@@ -7,6 +7,7 @@
 pub mod block;
 pub mod deed;
 pub mod names;
+pub mod on_server;
 pub mod params;
 pub mod prepared;
 pub mod sequences;

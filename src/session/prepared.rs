@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
-use lru::LruCache;
 
 use super::deed::Deed;
 use crate::sql::{self, Rules, Summary, Usage};
@@ -82,6 +81,9 @@ pub struct Statement {
     pub context: u64,
     /// Its text is a PREPARE, EXECUTE or DEALLOCATE: what that means depends on the client's names.
     pub names_others: bool,
+    /// Its columns as clients were told them (`wire::backend::columns_hash`); unset until the first
+    /// server has said.
+    columns: OnceLock<u64>,
     /// Means the same whenever it is parsed under its context: an unnamed Parse of it need not be
     /// sent to a server that has it.
     pub is_keepable: bool,
@@ -101,6 +103,7 @@ impl Statement {
             names_others: sql::may_name_prepared(text)
                 && !sql::prepared_names(text, rules).is_empty(),
             context,
+            columns: OnceLock::new(),
             is_keepable: sql::is_lasting(text, &statement, rules),
         })
     }
@@ -112,6 +115,16 @@ impl Statement {
             Body::Sql { rest, body_at } => rest.get(*body_at..).unwrap_or_default(),
         };
         text.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// Its columns, where they are known.
+    pub fn columns(&self) -> Option<u64> {
+        self.columns.get().copied()
+    }
+
+    /// A server has said its columns: whether they are those that were known, if any were.
+    pub fn has_columns(&self, columns: u64) -> bool {
+        *self.columns.get_or_init(|| columns) == columns
     }
 
     /// The Parse body, when a Parse prepares it.
@@ -246,6 +259,7 @@ impl Dictionary {
             may_drop: false,
             context,
             names_others: false,
+            columns: OnceLock::new(),
             is_keepable: false,
         })
     }
@@ -350,6 +364,10 @@ impl ClientStatements {
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.names.get(name).map(|held| &held.statement)
     }
+    /// Whether the client may know the columns of what the name stands for.
+    pub fn is_told(&self, name: &[u8]) -> bool {
+        self.names.get(name).is_some_and(|held| held.is_told)
+    }
     /// The name is about to be used; whether it was before, or is unknown.
     pub fn tell(&mut self, name: &[u8]) -> bool {
         self.note_use(name);
@@ -413,55 +431,6 @@ impl ClientStatements {
     }
 }
 
-/// What a server has prepared, least recently used first to go.
-#[derive(Debug)]
-pub struct ServerStatements {
-    held: LruCache<u64, Arc<Statement>>,
-}
-
-impl Default for ServerStatements {
-    fn default() -> Self {
-        Self {
-            held: LruCache::unbounded(),
-        }
-    }
-}
-
-impl ServerStatements {
-    /// Whether the server has it; marks it as used.
-    pub fn touch(&mut self, id: u64) -> bool {
-        self.held.get(&id).is_some()
-    }
-    /// The server is about to have it.
-    pub fn insert(&mut self, statement: Arc<Statement>) {
-        self.held.put(statement.id, statement);
-    }
-    /// The server does not have it after all.
-    pub fn remove(&mut self, id: u64) {
-        self.held.pop(&id);
-    }
-    /// The one to close when there are more than `limit`.
-    pub fn evict_over(&mut self, limit: usize) -> Option<Arc<Statement>> {
-        if self.held.len() > limit {
-            self.held.pop_lru().map(|(_, statement)| statement)
-        } else {
-            None
-        }
-    }
-    /// DEALLOCATE ALL or DISCARD ALL ran.
-    pub fn clear(&mut self) {
-        self.held.clear();
-    }
-    /// How many it has.
-    pub fn len(&self) -> usize {
-        self.held.len()
-    }
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -501,18 +470,5 @@ mod tests {
         let intern = || dictionary.intern_if_seen(b"select 1\0\0\0", 7, Rules::default());
         assert_eq!(intern(), None);
         assert!(intern().is_some_and(|statement| statement.is_keepable));
-    }
-
-    #[test]
-    fn the_least_recently_used_goes_first() {
-        let dictionary = Dictionary::default();
-        let mut server = ServerStatements::default();
-        let a = dictionary.intern(b"a\0\0\0", 0, Rules::default());
-        let b = dictionary.intern(b"b\0\0\0", 0, Rules::default());
-        server.insert(Arc::clone(&a));
-        server.insert(Arc::clone(&b));
-        assert!(server.touch(a.id));
-        assert_eq!(server.evict_over(1).map(|s| s.id), Some(b.id));
-        assert_eq!(server.evict_over(1), None);
     }
 }

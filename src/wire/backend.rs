@@ -113,6 +113,24 @@ pub struct ErrorFields<'a> {
     pub routine: &'a [u8],
 }
 
+/// What PostgreSQL compares of a result's columns: names, types and their modifiers, in order, as one
+/// number; of a whole RowDescription or NoData.
+pub fn columns_hash(whole: &[u8]) -> u64 {
+    /// Behind a name: table, column number, type, length, modifier, format.
+    const FIELD: usize = 18;
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    let mut rest = whole.get(HEADER + 2..).unwrap_or_default();
+    while let Some((name, after)) = frame::cstr(rest)
+        && let Some((field, next)) = after.split_first_chunk::<FIELD>()
+    {
+        name.hash(&mut hasher);
+        field[6..16].hash(&mut hasher);
+        rest = next;
+    }
+    hasher.finish()
+}
+
 /// Reads severity, SQLSTATE and message out of a complete frame; missing ones stay empty.
 pub fn error_fields(whole: &[u8]) -> ErrorFields<'_> {
     let mut fields = ErrorFields::default();

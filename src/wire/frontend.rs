@@ -55,6 +55,15 @@ pub fn close_statement(out: &mut Vec<u8>, name: &[u8]) {
     out.push(0);
 }
 
+/// Appends a Describe of a statement.
+pub fn describe_statement(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(tag::DESCRIBE);
+    out.extend_from_slice(&frame::length_field(name.len() + 2));
+    out.push(b'S');
+    out.extend_from_slice(name);
+    out.push(0);
+}
+
 /// Appends a Parse: `rest` is everything after the name (text, NUL, parameter types).
 pub fn parse_named(out: &mut Vec<u8>, name: &[u8], rest: &[u8]) {
     out.push(tag::PARSE);

@@ -55,6 +55,10 @@ pub enum Request {
     HealedBind,
     /// Describe whose error may be healed.
     HealedDescribe,
+    /// Describe of ours: whether a statement's columns are still those that clients were told.
+    OwnDescribe(Arc<Statement>),
+    /// Bind or Describe of a name that no statement has, in place of one whose columns have changed.
+    Refused,
     /// Execute, with what it will have done to the session.
     Execute(Option<Arc<Deed>>),
     /// Close that the client sees answered by the server.
