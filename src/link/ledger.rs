@@ -26,6 +26,9 @@ pub(super) const PINNING: Touches = Touches::LOCKS
     .or(Touches::CURSORS)
     .or(Touches::LIBRARY);
 
+/// After what a server is asked what it holds.
+const ASKING: Touches = PINNING.or(Touches::CODE);
+
 /// What `PINS_QUERY` tells.
 const ASKED: Pins = Pins::ADVISORY_LOCK.or(Pins::TEMPORARY).or(Pins::CURSOR);
 
@@ -71,6 +74,8 @@ pub(super) struct Ledger {
     pub local_resets: Vec<Box<str>>,
     /// A text that was not looked at as a whole speaks of prepared statements.
     pub has_own_names: bool,
+    /// The client's ReadyForQuery is kept until the server has said what it holds.
+    pub withholds_ready: bool,
     /// Something failed since the last command that ended a transaction.
     has_failed: bool,
     /// A statement has changed settings by a value that its text does not say.
@@ -305,6 +310,13 @@ impl Link<'_> {
         Ok(())
     }
 
+    /// HOT. Whether the server is to be asked what the transaction has left there. The client's
+    /// ReadyForQuery waits for the answer: should it be refused, it hears of it as of its statement.
+    #[inline]
+    pub(super) fn asks_pins(&self) -> bool {
+        self.watch.is_on() && self.ledger.touched.has(ASKING)
+    }
+
     /// The transaction is over: what it may have left on the server.
     fn settle_transaction(&mut self) -> Result<(), End> {
         let touched = std::mem::take(&mut self.ledger.touched);
@@ -314,7 +326,7 @@ impl Link<'_> {
         if let Some(reason) = unknown.or_else(|| reason_of(opaque)) {
             self.server.suspect = Some(reason);
         }
-        if touched.has(PINNING.or(Touches::CODE)) {
+        if touched.has(ASKING) {
             self.ask_pins(touched);
         }
         if unknown == Some("listen") {
@@ -341,13 +353,25 @@ impl Link<'_> {
     pub(super) fn own_answered(&mut self, own: Own) -> Result<(), End> {
         match own {
             Own::Session => self.params_applied()?,
-            Own::Pins => self.pins_known()?,
+            Own::Pins => {
+                self.pins_known()?;
+                self.give_ready();
+            }
             Own::FailedBlock | Own::Sequences => {}
         }
         if self.server.pending.own().is_none() {
             self.show_link();
         }
         Ok(())
+    }
+
+    /// The client gets the ReadyForQuery that was kept.
+    /// INVARIANT: called between two frames only.
+    pub(super) fn give_ready(&mut self) {
+        if std::mem::take(&mut self.ledger.withholds_ready) {
+            let ready = backend::ready_for_query(Status::Idle);
+            self.client.outbound.insert_parsed(&ready);
+        }
     }
 
     /// A row of the answer to `PINS_QUERY`: one column of one digit.

@@ -236,9 +236,18 @@ impl Link<'_> {
             self.restore_settled(status);
         }
         self.reported = 0;
-        self.pass_reply(header, Reply::Forward);
         let is_last = self.server.pending.is_empty();
+        let is_withheld = is_last && status == Status::Idle && self.asks_pins();
+        let reply = match is_withheld {
+            true => Reply::Swallow,
+            false => Reply::Forward,
+        };
+        self.pass_reply(header, reply);
+        self.ledger.withholds_ready = is_withheld;
         self.settle_ready(status)?;
+        if self.ledger.withholds_ready && !self.server.pending.asks(Own::Pins) {
+            self.give_ready();
+        }
         if is_last {
             self.timing.query_ended(self.client, status, now);
             self.record(now, status == Status::Idle);

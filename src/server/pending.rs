@@ -141,6 +141,13 @@ impl Pending {
         )
     }
 
+    /// HOT. Whether a question of ours is outstanding.
+    #[inline]
+    pub fn asks(&self, what: Own) -> bool {
+        let mut queue = self.queue.iter();
+        queue.any(|request| matches!(request, Request::Own(own) if *own == what))
+    }
+
     /// The held BEGIN is being answered.
     pub fn begins(&self) -> bool {
         matches!(self.queue.front(), Some(Request::Begin))
