@@ -35,6 +35,9 @@ mod startup;
 // Servers that their clients keep between transactions.
 #[path = "spec/pins.rs"]
 mod pins;
+// What functions leave in a session, and which leave nothing.
+#[path = "spec/functions.rs"]
+mod functions;
 #[path = "spec/sequences.rs"]
 mod sequences;
 // A goodbye, half a pipeline or a lost server between a question of ours and its answer.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::{End, Link};
 use crate::net::buf::{LARGE, SMALL};
 use crate::server::pending::{Answering, Reply, Request};
+use crate::session::functions::changes_functions;
 use crate::session::prepared::{Statement, Unnamed};
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::{HEADER, Header};
@@ -53,6 +54,8 @@ pub(super) struct Heal {
     pub is_explicit: bool,
     /// The schema was changed in the open transaction.
     pub has_new_schema: bool,
+    /// So did one that changed functions.
+    pub has_new_functions: bool,
     /// A Flush was put behind the copied messages.
     is_flushed: bool,
     attempts: u8,
@@ -268,9 +271,14 @@ impl Link<'_> {
 
     /// CommandComplete: notes a change of the schema.
     pub(super) fn note_schema(&mut self, header: Header) {
-        if changes_schema(&self.client.outbound.unparsed()[HEADER..header.total]) {
+        let command = &self.client.outbound.unparsed()[HEADER..header.total];
+        if changes_schema(command) {
             self.heal.has_new_schema = true;
             self.client.pool.database.schema_changes();
+        }
+        if changes_functions(command) {
+            self.heal.has_new_functions = true;
+            self.client.pool.database.functions.change();
         }
     }
 
@@ -279,7 +287,11 @@ impl Link<'_> {
     pub(super) fn settle_schema(&mut self, status: Status) {
         if self.heal.has_new_schema && status == Status::Idle {
             self.heal.has_new_schema = false;
-            self.client.pool.database.schema_changes();
+            let database = &self.client.pool.database;
+            database.schema_changes();
+            if std::mem::take(&mut self.heal.has_new_functions) {
+                database.functions.change();
+            }
         }
     }
 }

@@ -1,52 +1,30 @@
 //! What the client's statements did to its session, as PostgreSQL answers them.
 //!
 //! Owns: the way from a statement that is sent, over its CommandComplete and the end of its
-//! transaction, to the session state of client and server; and the question to a server what it
-//! holds for its client. Client and server go through the same changes: what they differ in (a RESET
-//! goes back to other values) is set right before the client's next statement.
+//! transaction, to the session state of client and server. Client and server go through the same
+//! changes: what they differ in (a RESET goes back to other values) is set right before the client's
+//! next statement.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::pins::{ASKING, OPAQUE, may_unpin};
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::server::pending::Own;
 use crate::session::deed::Deed;
+use crate::session::prepared::Statement;
 use crate::session::sequences::Seen;
 use crate::session::settings::Settings;
 use crate::sql::{Effect, Summary, Touches};
-use crate::stats::Pins;
-use crate::stats::clock::now_us;
 use crate::wire::backend::{self, Status};
 use crate::wire::frame::{HEADER, Header};
 
-/// What keeps a server with its client.
-pub(super) const PINNING: Touches = Touches::LOCKS
-    .or(Touches::TEMPORARY)
-    .or(Touches::CURSORS)
-    .or(Touches::LIBRARY);
+/// What takes away the settings and channels that code may have left in a session unseen.
+const FROM_SCRATCH: &str = "RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;";
 
-/// After what a server is asked what it holds.
-const ASKING: Touches = PINNING.or(Touches::CODE);
-
-/// What `PINS_QUERY` tells.
-const ASKED: Pins = Pins::ADVISORY_LOCK.or(Pins::TEMPORARY).or(Pins::CURSOR);
-
-/// What takes away all that code may have left in a session unseen.
-const FROM_SCRATCH: &str = "RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;CLOSE ALL;DISCARD TEMP;\
-    SELECT pg_catalog.pg_advisory_unlock_all();";
-
-/// Code whose text does not say what it does.
-const OPAQUE: Touches = Touches::CODE.or(Touches::FUNCTION);
-
-/// Asks a server what it holds for its session: 1 advisory locks, 2 temporary objects, 4 cursors.
-/// Whatever stands in a schema depends on it: tables, but functions and types too. 2615 is
-/// pg_namespace.
-const PINS_QUERY: &[u8] = b"SELECT (EXISTS (SELECT FROM pg_catalog.pg_locks \
-    WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()))::int4 \
-    + 2 * (EXISTS (SELECT FROM pg_catalog.pg_depend \
-    WHERE refclassid = 2615 AND refobjid = pg_catalog.pg_my_temp_schema()))::int4 \
-    + 4 * (EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4";
+/// What takes away the rest, where PostgreSQL has not said that there is none.
+const RELEASE: &str = "CLOSE ALL;DISCARD TEMP;SELECT pg_catalog.pg_advisory_unlock_all();";
 
 /// Portals whose statements touch the session.
 #[derive(Debug, Default)]
@@ -80,8 +58,10 @@ pub(super) struct Ledger {
     has_failed: bool,
     /// A statement has changed settings by a value that its text does not say.
     unknown: Option<&'static str>,
-    /// The answer to `PINS_QUERY`, while it arrives.
-    answer: Option<u8>,
+    /// The answer about pins, while it arrives.
+    pub answer: Option<u8>,
+    /// The question about pins was sent together with its Parse.
+    pub is_fresh_question: bool,
     /// PostgreSQL's words when it refused the client's settings.
     pub refusal: Option<Box<(String, String)>>,
 }
@@ -93,7 +73,7 @@ impl Link<'_> {
     pub(super) fn note_portal(
         &mut self,
         name: &std::ops::Range<usize>,
-        what: Option<Summary>,
+        (what, shared): (Option<Summary>, Option<&Statement>),
         deed: Option<Arc<Deed>>,
     ) {
         if !self.watch.is_on() {
@@ -103,7 +83,7 @@ impl Link<'_> {
             self.note_bound_sequences(what);
         }
         // A name that is not ours may stand for anything.
-        let mut touches = what.map_or(Touches::CODE, |what| what.touches);
+        let mut touches = what.map_or(Touches::CODE, |what| self.judge(what, shared));
         touches = self.watch.of_interest(touches);
         if !self.server.pins.is_empty() {
             touches |= what.map_or(Touches::NONE, |what| may_unpin(what.class));
@@ -130,7 +110,7 @@ impl Link<'_> {
     pub(super) fn note_unnamed_portal(&mut self, name: &std::ops::Range<usize>) {
         let unnamed = &self.client.unnamed;
         let (what, deed) = (unnamed.what, unnamed.deed.clone());
-        self.note_portal(name, what, deed);
+        self.note_portal(name, (what, None), deed);
     }
 
     /// HOT. An Execute is about to be sent, whole: what it will have done.
@@ -150,11 +130,12 @@ impl Link<'_> {
     }
 
     /// The body of a statement that SQL prepared is executed: which values it sets is not looked at.
-    pub(super) fn note_executed(&mut self, what: Summary) {
+    pub(super) fn note_executed(&mut self, statement: &Statement) {
+        let what = statement.what;
         let mut seen = Seen::default();
         seen.add(what.class, what.touches);
         self.note_sequences(seen);
-        let mut touches = self.watch.of_interest(what.touches);
+        let mut touches = self.judge(what, Some(statement));
         if touches.has(Touches::SETTINGS) {
             touches |= Touches::CODE;
         }
@@ -191,8 +172,11 @@ impl Link<'_> {
             self.ledger.refusal = Some(Box::new(refusal));
             // What it has now is not what was asked for.
             self.server.suspect = Some("refused");
+            self.server.may_hold = true;
         } else if own == Own::Sequences {
             self.sequences_kept();
+        } else if own == Own::Pins {
+            self.question_refused();
         }
     }
 
@@ -310,13 +294,6 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// HOT. Whether the server is to be asked what the transaction has left there. The client's
-    /// ReadyForQuery waits for the answer: should it be refused, it hears of it as of its statement.
-    #[inline]
-    pub(super) fn asks_pins(&self) -> bool {
-        self.watch.is_on() && self.ledger.touched.has(ASKING)
-    }
-
     /// The transaction is over: what it may have left on the server.
     fn settle_transaction(&mut self) -> Result<(), End> {
         let touched = std::mem::take(&mut self.ledger.touched);
@@ -336,16 +313,12 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Asks the server what it holds. Until it has answered it is taken to hold all that it may.
-    fn ask_pins(&mut self, touched: Touches) {
-        self.server.pins = self.server.pins.or(pins_of(touched));
-        if self.in_frame == 0 && self.server.pending.is_done() {
-            self.ledger.answer = None;
-            self.send_own(PINS_QUERY, Own::Pins);
-        } else {
-            // A Query of ours would end the client's unnamed portal, or stand in its COPY: asked
-            // behind its next request.
-            self.ledger.touched |= touched.and(PINNING);
+    /// A row that answers a question of ours; it is here whole.
+    pub(super) fn own_row(&mut self, header: Header) {
+        match self.server.pending.own() {
+            Some(Own::Pins) => self.pins_row(header),
+            Some(Own::Functions) => self.functions_row(header),
+            _ => {}
         }
     }
 
@@ -353,57 +326,12 @@ impl Link<'_> {
     pub(super) fn own_answered(&mut self, own: Own) -> Result<(), End> {
         match own {
             Own::Session => self.params_applied()?,
-            Own::Pins => {
-                self.pins_known()?;
-                self.give_ready();
-            }
+            Own::Pins => self.pins_answered()?,
+            Own::Functions => self.functions_known(),
             Own::FailedBlock | Own::Sequences => {}
         }
         if self.server.pending.own().is_none() {
             self.show_link();
-        }
-        Ok(())
-    }
-
-    /// The client gets the ReadyForQuery that was kept.
-    /// INVARIANT: called between two frames only.
-    pub(super) fn give_ready(&mut self) {
-        if std::mem::take(&mut self.ledger.withholds_ready) {
-            let ready = backend::ready_for_query(Status::Idle);
-            self.client.outbound.insert_parsed(&ready);
-        }
-    }
-
-    /// A row of the answer to `PINS_QUERY`: one column of one digit.
-    pub(super) fn pins_row(&mut self, header: Header) {
-        let whole = self.client.outbound.unparsed().get(..header.total);
-        let digit = whole.and_then(|whole| whole.last()).copied();
-        self.ledger.answer = digit.and_then(|digit| digit.checked_sub(b'0'));
-    }
-
-    /// The answer to `PINS_QUERY` is complete.
-    pub(super) fn pins_known(&mut self) -> Result<(), End> {
-        // Without an answer everything stays as it was taken to be.
-        if let Some(answer) = self.ledger.answer.take() {
-            let mut pins = self.server.pins.without(ASKED);
-            for (bit, reason) in [
-                (1, Pins::ADVISORY_LOCK),
-                (2, Pins::TEMPORARY),
-                (4, Pins::CURSOR),
-            ] {
-                if answer & bit != 0 {
-                    pins = pins.or(reason);
-                }
-            }
-            self.server.pins = pins;
-        }
-        let has_room = self.server.show_pins(&self.client.slot, now_us());
-        if !has_room {
-            return Err(End::Fatal(ClientError::too_many_pins()));
-        }
-        if !self.server.pins.is_empty() {
-            let limit = self.client.pool.limits().pin_timeout_us;
-            self.timing.kept(self.client, limit);
         }
         Ok(())
     }
@@ -456,32 +384,14 @@ impl Link<'_> {
             .tracked
             .difference(&self.client.params, &self.server.start_params);
         let mut sql = String::from(FROM_SCRATCH);
+        if std::mem::take(&mut self.server.may_hold) {
+            sql.push_str(RELEASE);
+        }
         sql.push_str(&params.unwrap_or_default());
         sql.push_str(&Settings::whole(&wants));
         self.server.session.adopt(wants);
         self.server.session.committed();
         sql
-    }
-}
-
-/// What a server may be kept for after statements of these kinds.
-fn pins_of(touched: Touches) -> Pins {
-    let kinds = [
-        (Touches::LOCKS, Pins::ADVISORY_LOCK),
-        (Touches::TEMPORARY, Pins::TEMPORARY),
-        (Touches::CURSORS, Pins::CURSOR),
-        (Touches::LIBRARY, Pins::LIBRARY),
-    ];
-    let pins = kinds.into_iter().filter(|(kind, _)| touched.has(*kind));
-    pins.fold(Pins::NONE, |pins, (_, reason)| pins.or(reason))
-}
-
-/// What a statement of this class may undo of a pin.
-pub(super) fn may_unpin(class: crate::sql::Class) -> Touches {
-    use crate::sql::Class;
-    match class {
-        Class::Ddl | Class::Control | Class::Other => Touches::TEMPORARY,
-        _ => Touches::NONE,
     }
 }
 

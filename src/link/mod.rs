@@ -36,6 +36,7 @@
 mod answer;
 mod columns;
 mod flush;
+mod functions;
 mod heal;
 mod hold;
 mod ledger;
@@ -43,6 +44,7 @@ pub mod listening;
 mod names;
 mod observe;
 mod own_names;
+mod pins;
 mod prepare;
 mod pump;
 mod replies;
@@ -76,6 +78,7 @@ use crate::session::state::{ListenChange, SessionState};
 use crate::stats::ClientSlot;
 use crate::stats::clock::now_us;
 pub use flush::{flush, poll_flush};
+use functions::Asking;
 use heal::Heal;
 use hold::Hold;
 use ledger::Ledger;
@@ -199,6 +202,8 @@ pub struct Link<'a> {
     /// How closely statements are watched.
     watch: Watch,
     ledger: Ledger,
+    /// Functions that servers are asked about.
+    asking: Option<Box<Asking>>,
     sequences: Sequences,
     hold: Hold,
     /// A BEGIN that was held, on its way.
@@ -245,6 +250,7 @@ impl<'a> Link<'a> {
             is_fronted: false,
             watch,
             ledger: Ledger::default(),
+            asking: None,
             sequences: Sequences::default(),
             hold: Hold::default(),
             held: None,

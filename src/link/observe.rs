@@ -131,7 +131,7 @@ impl Link<'_> {
             false => (None, None),
         };
         let name = seen[range.clone()].to_vec();
-        self.note_portal(&range, unnamed, deed);
+        self.note_portal(&range, (unnamed, None), deed);
         if self.server.tracker.is_on() {
             self.batch_now();
             let what = self.server.tracker.named(&name);

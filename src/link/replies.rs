@@ -86,11 +86,11 @@ impl Link<'_> {
     /// HOT. One reply; false when it must be complete to be judged and is not.
     fn take_reply(&mut self, header: Header) -> Result<bool, End> {
         match header.tag {
-            tag::DATA_ROW if self.server.pending.own() == Some(Own::Pins) => {
+            tag::DATA_ROW if self.server.pending.own().is_some() => {
                 if self.client.outbound.unparsed().len() < header.total {
                     return Ok(false);
                 }
-                self.pins_row(header);
+                self.own_row(header);
                 self.pass_reply(header, Reply::Swallow);
             }
             tag::DATA_ROW => {

@@ -206,7 +206,7 @@ impl Link<'_> {
             let what = statement.what;
             let body = Some((what.fingerprint, what.class));
             self.server.tracker.named_body(&one.name, body);
-            self.note_executed(what);
+            self.note_executed(statement);
         }
     }
 

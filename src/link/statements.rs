@@ -168,7 +168,7 @@ impl Link<'_> {
         }
         let Some(statement) = self.client.statement(&unparsed[range.clone()]) else {
             self.timing.count(self.client, Count::Binds);
-            self.note_portal(&range, None, None);
+            self.note_portal(&range, (None, None), None);
             return self.pass_private(header, Request::Bind, range);
         };
         if statement.names_others && self.keeps_state {
@@ -181,7 +181,8 @@ impl Link<'_> {
         let is_healed = self.arm_named(header, &statement, range.clone());
         self.timing.count(self.client, Count::Binds);
         self.note_bind(Some(&statement));
-        self.note_portal(&range, Some(statement.what), statement.deed.clone());
+        let what = (Some(statement.what), Some(&*statement));
+        self.note_portal(&range, what, statement.deed.clone());
         self.observe_bind(
             header,
             range.clone(),
@@ -398,6 +399,7 @@ impl Link<'_> {
     pub(super) fn forget_statements(&mut self) {
         let server = &mut **self.server;
         server.statements.clear();
+        server.has_question = false;
         let mut held = ClientStatements::default();
         for request in server.pending.behind_first() {
             match request {

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use super::Link;
-use super::ledger::may_unpin;
+use super::functions::Asking;
+use super::pins::may_unpin;
 use crate::insight::tracker::{Text, Tracker};
 use crate::session::deed::{Deed, Deeds, Watch};
+use crate::session::functions::Functions;
 use crate::session::prepared::Statement;
 use crate::session::sequences::Seen;
 use crate::sql::{self, Rules, Stream, Summary, Touches};
@@ -88,6 +90,8 @@ impl Link<'_> {
             is_counted,
             began: now,
             watch: self.watch,
+            functions: &self.client.pool.database.functions,
+            asking: &mut self.asking,
             is_pinned,
             rules,
         };
@@ -157,6 +161,8 @@ impl Link<'_> {
             tracker: &mut self.server.tracker,
             began: streaming.began,
             watch: self.watch,
+            functions: &self.client.pool.database.functions,
+            asking: &mut self.asking,
             is_pinned,
             rules: self.client.params.rules(),
         };
@@ -191,6 +197,8 @@ impl Link<'_> {
             tracker: &mut self.server.tracker,
             began,
             watch: self.watch,
+            functions: &self.client.pool.database.functions,
+            asking: &mut self.asking,
             is_pinned,
             rules: self.client.params.rules(),
         };
@@ -238,6 +246,8 @@ impl Link<'_> {
             is_counted,
             began: self.observed.batch_us,
             watch: self.watch,
+            functions: &self.client.pool.database.functions,
+            asking: &mut self.asking,
             is_pinned,
             rules,
         };
@@ -253,6 +263,8 @@ struct Reader<'a> {
     /// When the text began to arrive, µs.
     began: u64,
     watch: Watch,
+    functions: &'a Functions,
+    asking: &'a mut Option<Box<Asking>>,
     /// The client keeps its server: what may end that matters too.
     is_pinned: bool,
     rules: Rules,
@@ -269,6 +281,9 @@ impl Reader<'_> {
         }
         found.sequences.add(statement.class, statement.touches);
         let mut touches = self.watch.of_interest(statement.touches);
+        if touches.has(Touches::FUNCTION) && self.is_harmless(statement, bytes) {
+            touches = touches.without(Touches::FUNCTION);
+        }
         if self.is_pinned {
             touches |= may_unpin(statement.class);
         }
@@ -290,10 +305,27 @@ impl Reader<'_> {
             self.tracker.parsed(b"", what, &bytes[start..end]);
         }
         what.touches = self.watch.of_interest(what.touches);
+        if what.touches.has(Touches::FUNCTION) {
+            // What it is at its Bind is what counts.
+            self.is_harmless(statement, bytes);
+        }
         UnnamedSummary {
             what: Some(what),
             deed: self.deed(statement, bytes),
         }
+    }
+
+    /// Whether the functions that a statement calls are known to leave nothing; where nobody has
+    /// asked about them, they are noted.
+    fn is_harmless(&mut self, statement: &sql::Statement, bytes: &[u8]) -> bool {
+        let known = self
+            .functions
+            .is_harmless(statement.fingerprint, self.began);
+        if known.is_none() {
+            let asking = self.asking.get_or_insert_default();
+            asking.note(bytes, statement, self.rules);
+        }
+        known == Some(true)
     }
 
     /// What a statement will have done to the session.

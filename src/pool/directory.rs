@@ -20,6 +20,7 @@ use crate::lane::Lane;
 use crate::net::SocketOptions;
 use crate::net::dns::Resolver;
 use crate::net::tls::{ClientTls, ServerTls};
+use crate::session::functions::Functions;
 use crate::session::params::Tracked;
 use crate::session::prepared::Dictionary;
 use crate::session::settings::SettingsStore;
@@ -164,6 +165,8 @@ pub struct Database {
     entry: ArcSwap<DatabaseConfig>,
     last_used_us: AtomicU64,
     schema_age: AtomicU64,
+    /// What is known of the functions that statements call.
+    pub functions: Functions,
 }
 
 impl Database {
@@ -284,6 +287,7 @@ impl Directory {
             entry: ArcSwap::from_pointee(entry),
             last_used_us: AtomicU64::new(now_us()),
             schema_age: AtomicU64::new(0),
+            functions: Functions::default(),
         });
         let mut databases = self
             .databases

@@ -279,6 +279,8 @@ impl Pool {
             params: tracked,
             session: SessionState::with_startup(shared.settings.empty()),
             suspect: None,
+            has_question: false,
+            may_hold: false,
             is_listening: false,
             sequences: Owner::NOBODY,
             pins: Pins::NONE,

@@ -37,6 +37,10 @@ pub struct Server {
     pub session: SessionState,
     /// Something may have changed its settings in a way nobody knows of; what.
     pub suspect: Option<&'static str>,
+    /// The question what it holds is prepared on it.
+    pub has_question: bool,
+    /// Code has run since it last said what it holds.
+    pub may_hold: bool,
     /// It listens to channels on behalf of a client that has left it.
     pub is_listening: bool,
     /// What it holds for its client, who therefore keeps it.
@@ -167,6 +171,7 @@ impl Server {
     fn note_command(&mut self, command: &[u8]) {
         if drops_statements(command) {
             self.statements.clear();
+            self.has_question = false;
         }
         if command == b"DISCARD ALL\0" {
             self.session.discard_all();

@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod deed;
+pub mod functions;
 pub mod names;
 pub mod on_server;
 pub mod params;

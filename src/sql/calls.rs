@@ -272,6 +272,11 @@ impl Calls {
         self.earlier.is_quoted
     }
 
+    /// The name before the bracket that was read last, as PostgreSQL folds it, up to 64 bytes.
+    pub fn behind(&self) -> &[u8] {
+        self.earlier.content()
+    }
+
     /// `(`: if a name stands before it, what the bracket is, and what stands before the name.
     fn open(&mut self) -> Option<(Verdict, Before)> {
         let name = &self.name;

@@ -12,6 +12,7 @@
 //! statements.rs split.rs stream.rs whole texts · what is longer than the cap · pieces
 //! tags.rs names.rs                 comments with tags · what a text is about
 //! catalog.rs called.rs calls.rs    PostgreSQL's functions · which brackets are calls
+//! callees.rs                       names of the others
 //! touches.rs first.rs effects.rs   what a statement leaves behind in its session · what exactly
 //! assign.rs set_config.rs reader.rs SET and RESET · set_config() · tokens read slowly
 //! control.rs                       texts that a pooler may answer by itself
@@ -22,6 +23,7 @@
 mod assign;
 mod bytes;
 mod called;
+mod callees;
 mod calls;
 mod catalog;
 mod control;
@@ -52,6 +54,7 @@ mod touches;
 mod utility;
 mod words;
 
+pub use callees::callees;
 pub use control::{Control, control, may_be_control};
 pub use effects::{Effect, effects};
 pub use hash::of_label;

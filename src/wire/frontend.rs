@@ -38,6 +38,17 @@ pub fn parse_bind_execute(out: &mut Vec<u8>, sql: &[u8]) {
     frame::put(out, tag::EXECUTE, &[0; 5]);
 }
 
+/// Appends Bind, Execute and Sync of a named statement without parameters.
+pub fn execute_named(out: &mut Vec<u8>, name: &[u8]) {
+    out.push(tag::BIND);
+    out.extend_from_slice(&frame::length_field(name.len() + 8));
+    out.push(0);
+    out.extend_from_slice(name);
+    out.extend_from_slice(&[0; 7]);
+    frame::put(out, tag::EXECUTE, &[0; 5]);
+    out.extend_from_slice(&SYNC);
+}
+
 /// Appends a simple Query.
 pub fn query(out: &mut Vec<u8>, sql: &[u8]) {
     out.push(tag::QUERY);

@@ -173,20 +173,70 @@ fn start_values_come_back_on_a_server_that_is_kept() {
 }
 
 #[test]
-fn what_code_leaves_unseen_is_nobody_elses() {
+fn what_code_leaves_is_kept_for_its_client_and_nobody_elses() {
     only_pgweir!();
     let pg = Pg::shared();
     let database = pg.database();
-    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let bouncer = Bouncer::new(pg).pool_size(2).start();
     let mut client = bouncer.client_of(&database);
     client.ok("create function hides() returns void language plpgsql as \
                'begin create temp table hidden as select 1 as n; perform pg_advisory_lock(75); end'");
     client.query("select hides()");
     let mut other = bouncer.client_of(&database);
     assert_eq!(other.fails("select * from hidden").sqlstate(), "42P01");
-    let locks = "select count(*) from pg_locks where locktype = 'advisory' and objid = 75";
-    assert_eq!(other.one(locks), "0");
-    client.query("do 'begin create temp table known as select 1 as n; end'");
-    assert_soon!(pinned(&bouncer) == 1, "a DO block is asked about");
-    assert_eq!(client.one("select n from known"), "1");
+    assert_eq!(other.one("select pg_try_advisory_lock(75)"), "f");
+    assert_eq!(client.one("select n from hidden"), "1");
+    assert_eq!(client.one("select pg_advisory_unlock(75)"), "t");
+    other.query("do 'begin create temp table known as select 1 as n; end'");
+    assert_soon!(pinned(&bouncer) == 2, "a DO block is asked about");
+    assert_eq!(other.one("select n from known"), "1");
+}
+
+/// As `keeps_until`, with functions of the application's own.
+fn function_keeps_until(sql: &str, keep: &str, free: &str) {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let mut client = bouncer.client_of(&database);
+    client.ok(sql);
+    let backend = client.backend();
+    client.query(keep);
+    assert_soon!(pinned(&bouncer) == 1, "{keep} keeps the server");
+    let mut other = bouncer.client_of(&database);
+    other.put(&query("select 1"));
+    assert!(other.silent_for(Duration::from_millis(300)), "{keep}");
+    assert_eq!(client.backend(), backend);
+    client.query(free);
+    assert_soon!(pinned(&bouncer) == 0, "{free} gives the server back");
+    other.until_ready();
+}
+
+const LOCKING: &str = "create function take_it(n int) returns void language plpgsql as \
+    'begin perform pg_advisory_lock(n); end'; \
+    create function give_it(n int) returns bool language sql as 'select pg_advisory_unlock(n)'";
+
+#[test]
+fn a_lock_that_a_function_takes_keeps_the_server_until_one_gives_it_back() {
+    function_keeps_until(LOCKING, "select take_it(81)", "select give_it(81)");
+    function_keeps_until(
+        LOCKING,
+        "begin; select take_it(82); select 1; commit",
+        "select pg_advisory_unlock(82)",
+    );
+    function_keeps_until(
+        LOCKING,
+        "begin; select take_it(83); rollback",
+        "discard all",
+    );
+}
+
+#[test]
+fn a_temporary_table_that_a_function_makes_keeps_the_server() {
+    function_keeps_until(
+        "create function make_it() returns void language plpgsql as \
+         'begin create temp table made (n int); end'",
+        "select make_it()",
+        "drop table made",
+    );
 }

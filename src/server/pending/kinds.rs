@@ -81,6 +81,8 @@ pub enum Own {
     Pins,
     /// Its session forgets what others advanced.
     Sequences,
+    /// May functions that its client has called leave something in the session?
+    Functions,
 }
 
 /// What to do with a reply.

@@ -1,6 +1,7 @@
 //! The rules by example, what must not change, what must, and bytes from strangers.
 #![allow(clippy::unwrap_used)]
 
+mod callees;
 mod calls;
 mod change;
 mod control;

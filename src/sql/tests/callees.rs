@@ -1,0 +1,84 @@
+//! Names of functions that are not PostgreSQL's own, and that the fingerprint stands for them.
+
+use super::*;
+
+fn names(text: &str) -> Option<Vec<String>> {
+    let rules = Rules::default();
+    let statement = single(text.as_bytes(), rules);
+    let found = callees(text.as_bytes(), &statement, rules)?;
+    Some(found.into_iter().map(String::from).collect())
+}
+
+#[test]
+fn every_name_that_may_be_a_function_of_somebodys() {
+    for (text, expected) in [
+        ("SELECT f(1)", &["f"][..]),
+        ("SELECT F(g(upper(a))), f(2)", &["f", "g"]),
+        (
+            "SELECT \"F\"(1), s.\"g h\"(2), s . h (3)",
+            &["F", "g h", "h"],
+        ),
+        ("INSERT INTO t (a) VALUES (f(1)), (g())", &["f", "g"]),
+        (
+            "UPDATE t SET a = f(1) WHERE b IN (g(1), 'f(2)')",
+            &["f", "g"],
+        ),
+        ("SELECT /* x( */ f -- y(\n (1)", &["f"]),
+        ("SELECT my.upper(1)", &["upper"]),
+        ("WITH a AS (SELECT f(1)) SELECT * FROM a, g(2)", &["f", "g"]),
+        ("DELETE FROM t WHERE f(a) RETURNING g(a)", &["f", "g"]),
+    ] {
+        assert_eq!(
+            names(text).as_deref(),
+            Some(&expected.iter().map(|s| s.to_string()).collect::<Vec<_>>()[..]),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_may_touch_the_session_by_other_means_has_none() {
+    let long = format!("SELECT {}(1)", "f".repeat(64));
+    for text in [
+        "SELECT query_to_xml('select g()', true, true, ''), f(1)",
+        "UPDATE pg_settings SET setting = f(1)",
+        "UPDATE pg_catalog.\"pg_settings\" SET setting = f(1)",
+        "SELECT my.set_config('a', 'b', false)",
+        "SELECT my.pg_advisory_lock(1)",
+        "SELECT U&\"f\"(1)",
+        "SELECT \"f\"\"g\"(1)",
+        "SELECT größe(1)",
+        "DO 'begin perform f(1); end'",
+        "CALL f(1)",
+        "REFRESH MATERIALIZED VIEW f",
+        "CREATE TABLE t AS SELECT f(1)",
+        "EXPLAIN ANALYZE SELECT f(1)",
+        "COPY (SELECT f(1)) TO STDOUT",
+        "SELECT 1",
+        "SELECT f('",
+        &long,
+    ] {
+        assert_eq!(names(text), None, "{text}");
+    }
+}
+
+/// Answers are kept by fingerprint: two texts that call different functions must differ in it.
+#[test]
+fn the_fingerprint_stands_for_the_names() {
+    for frame in [
+        "SELECT $(1)",
+        "SELECT 1 WHERE a IN ($(1), $(2))",
+        "SELECT 1 WHERE a IN (1, 2, $(2), 3)",
+        "SELECT ARRAY[$(1), $(2)]",
+        "SELECT ARRAY[1, 2, $(2)]",
+        "INSERT INTO t VALUES ($(1)), ($(2))",
+        "INSERT INTO t VALUES (1), (2), ($(2))",
+        "SELECT s.$(1)",
+        "SELECT $(1)::int FROM $(2) AS x (a int) LIMIT $(3)",
+        "SELECT * FROM a JOIN b ON $(a)",
+    ] {
+        let of = |name: &str| single(frame.replace('$', name).as_bytes(), Rules::default());
+        assert_ne!(of("f").fingerprint, of("g").fingerprint, "{frame}");
+        assert_ne!(of("f").fingerprint, of("\"F\"").fingerprint, "{frame}");
+    }
+}
