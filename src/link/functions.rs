@@ -1,25 +1,31 @@
 //! Asking servers about the functions that statements call.
 //!
-//! Owns: which of them are to be asked about, the question, and its answer, one digit for each
-//! statement. It goes out behind the one about pins, so the client does not wait for it.
+//! Owns: which of them are to be asked about, the question, and its answer: a row for each function
+//! with its body, whose calls are asked about in turn. The questions go out behind the one about
+//! pins, so the client does not wait for them.
 
 use super::Link;
 use crate::server::pending::Own;
+use crate::session::call_graph::CallGraph;
 use crate::session::functions::Caller;
 use crate::session::prepared::Statement;
 use crate::sql::{self, Rules, Summary, Touches};
 use crate::stats::clock::now_us;
-use crate::wire::frame::{HEADER, Header};
+use crate::wire::backend::{self, Status};
+use crate::wire::frame::Header;
 
 /// Statements that are asked about behind one transaction.
 const MOST: usize = 8;
 
-/// `p` is a function that may leave something in its session. Not one of PostgreSQL's own, nor one
-/// whose author has declared it IMMUTABLE (which an aggregate is always called), nor one of these
-/// extensions. Theirs run no SQL that is given as text, and keep nothing but what RESET would not
-/// take away either. 16384 is the first oid behind initdb, 12 and 13 are the languages internal
-/// and c.
-const MAY_LEAVE: &str = "NOT (p.oid < 16384 \
+/// First letter of what is told of a function: it may leave something, or what it runs follows.
+const LEAVES: u8 = b'L';
+
+/// Tells of functions by their names. Those of initdb, those whose author has declared them
+/// IMMUTABLE (which an aggregate is always called) and those of these extensions are no more than
+/// their default arguments: they run no SQL that is given as text, and keep nothing but what RESET
+/// would not take away either. 16384 is the first oid behind initdb; 12, 13 and 14 are the
+/// languages internal, c and sql. A body may be 32 KiB long; one of SQL-standard form is not here.
+const QUESTION: &str = "SELECT p.proname, CASE WHEN p.oid < 16384 \
     OR p.provolatile = 'i' AND p.prokind = 'f' \
     OR (p.prolang IN (12, 13) AND p.proname <> 'set_limit' AND EXISTS (\
     SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid \
@@ -27,19 +33,26 @@ const MAY_LEAVE: &str = "NOT (p.oid < 16384 \
     AND e.extname IN ('btree_gin', 'btree_gist', 'citext', 'cube', 'dict_int', 'fuzzystrmatch', \
     'h3', 'hll', 'hstore', 'intarray', 'ip4r', 'isn', 'ltree', 'pg_stat_statements', 'pg_trgm', \
     'pgcrypto', 'pgstattuple', 'postgis', 'postgis_raster', 'seg', 'sslinfo', 'unaccent', \
-    'uuid-ossp', 'vector'))))";
+    'uuid-ossp', 'vector'))) THEN 'R' \
+    WHEN p.prokind = 'f' AND pg_catalog.octet_length(p.prosrc) BETWEEN 1 AND 32768 \
+    AND (p.prolang = 14 \
+    OR EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid = p.prolang \
+    AND l.lanname = 'plpgsql')) THEN 'R' || p.prosrc ELSE 'L' END \
+    || ';' || coalesce(pg_catalog.pg_get_expr(p.proargdefaults, 0), '') \
+    FROM pg_catalog.pg_proc p WHERE p.proname IN (";
 
 /// What is asked about, and not answered yet.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     /// Statements that nobody has asked about.
     callers: Vec<Caller>,
-    /// Fingerprints of those that the server is being asked about.
-    asked: Vec<u64>,
-    /// Age of the functions at that time.
+    /// Those that the server is being asked about.
+    asked: Vec<Caller>,
+    /// Age of the functions when that began.
     age: u64,
-    /// One digit for each of them.
-    digits: Vec<u8>,
+    graph: CallGraph,
+    /// A question was refused: nothing is known.
+    is_refused: bool,
 }
 
 impl Asking {
@@ -54,6 +67,42 @@ impl Asking {
                 fingerprint: statement.fingerprint,
                 names,
             });
+        }
+    }
+
+    /// Begins with what was noted; the first question, if there is any.
+    fn begin(&mut self, age: u64) -> Option<String> {
+        // One after the other.
+        if self.callers.is_empty() || !self.asked.is_empty() {
+            return None;
+        }
+        self.asked = std::mem::take(&mut self.callers);
+        self.age = age;
+        self.graph = CallGraph::default();
+        self.is_refused = false;
+        self.graph
+            .want(self.asked.iter().flat_map(|one| &one.names));
+        self.question()
+    }
+
+    fn question(&mut self) -> Option<String> {
+        let names = self.graph.next_names();
+        let names: Vec<_> = names.iter().map(|name| sql::quoted(name)).collect();
+        (!names.is_empty()).then(|| format!("{QUESTION}{})", names.join(", ")))
+    }
+
+    /// A row: name, and what there is to tell of it.
+    fn row(&mut self, whole: &[u8]) {
+        let columns = backend::row_columns(whole);
+        let (Some(name), Some(told)) = (columns.first(), columns.get(1)) else {
+            return;
+        };
+        let Ok(name) = std::str::from_utf8(name) else {
+            return;
+        };
+        match told.split_first() {
+            Some((&LEAVES, _)) | None => self.graph.leaves(name),
+            Some((_, body)) => self.graph.runs(name, body),
         }
     }
 }
@@ -87,88 +136,48 @@ impl Link<'_> {
         let Some(asking) = self.asking.as_deref_mut() else {
             return;
         };
-        // One question at a time.
-        if asking.callers.is_empty() || !asking.asked.is_empty() {
-            return;
+        let age = self.client.pool.database.functions.age();
+        if let Some(sql) = asking.begin(age) {
+            self.send_own(sql.as_bytes(), Own::Functions);
         }
-        let callers = std::mem::take(&mut asking.callers);
-        let sql = question(&callers);
-        asking.age = self.client.pool.database.functions.age();
-        asking.asked = callers.iter().map(|one| one.fingerprint).collect();
-        asking.digits.clear();
-        self.send_own(sql.as_bytes(), Own::Functions);
     }
 
-    /// The row of the answer: one column.
+    /// A row of the answer.
     pub(super) fn functions_row(&mut self, header: Header) {
         let whole = self.client.outbound.unparsed().get(..header.total);
-        // Behind the number of columns and the length of the first.
-        let digits = whole.and_then(|whole| whole.get(HEADER + 6..));
-        if let Some(asking) = &mut self.asking {
-            asking.digits = digits.unwrap_or_default().to_vec();
+        if let (Some(asking), Some(whole)) = (&mut self.asking, whole) {
+            asking.row(whole);
         }
     }
 
-    /// The answer is complete. Without one the functions are taken to leave something, so that not
-    /// every transaction asks again.
-    pub(super) fn functions_known(&mut self) {
+    /// PostgreSQL did not take the question.
+    pub(super) fn functions_refused(&mut self) {
+        if let Some(asking) = &mut self.asking {
+            asking.is_refused = true;
+        }
+    }
+
+    /// The answer is complete: the next question, or what comes of all answers. Without one the
+    /// functions are taken to leave something, so that not every transaction asks again.
+    pub(super) fn functions_answered(&mut self) {
         let Some(asking) = self.asking.as_deref_mut() else {
             return;
         };
-        let asked = std::mem::take(&mut asking.asked);
+        if !asking.is_refused
+            && let Some(sql) = asking.question()
+        {
+            // Inside the client's next transaction it would take a snapshot of its own.
+            let can_ask = self.server.pending.is_done() && self.server.status == Status::Idle;
+            if can_ask && self.in_frame == 0 {
+                return self.send_own(sql.as_bytes(), Own::Functions);
+            }
+            asking.asked.clear();
+        }
         let functions = &self.client.pool.database.functions;
         let now = now_us();
-        for (nth, fingerprint) in asked.into_iter().enumerate() {
-            let is_harmless = asking.digits.get(nth) == Some(&b'0');
-            functions.learn(fingerprint, is_harmless, asking.age, now);
+        for caller in std::mem::take(&mut asking.asked) {
+            let is_harmless = !asking.is_refused && !asking.graph.may_leave(&caller.names);
+            functions.learn(caller.fingerprint, is_harmless, asking.age, now);
         }
-    }
-}
-
-/// One digit for each caller: 1 where any of its functions, in whatever schema, may leave something.
-fn question(callers: &[Caller]) -> String {
-    let mut sql = String::from("SELECT pg_catalog.concat(");
-    for (nth, caller) in callers.iter().enumerate() {
-        let names = caller.names.iter().map(|name| literal(name));
-        let names = names.collect::<Vec<_>>().join(", ");
-        let comma = if nth > 0 { ", " } else { "" };
-        sql.push_str(&format!(
-            "{comma}(EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname IN ({names}) \
-             AND {MAY_LEAVE}))::int4"
-        ));
-    }
-    sql.push(')');
-    sql
-}
-
-/// A literal that means the same whatever `standard_conforming_strings` is.
-fn literal(name: &str) -> String {
-    let doubled = name.replace('\\', "\\\\").replace('\'', "''");
-    format!("E'{doubled}'")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{literal, question};
-    use crate::session::functions::Caller;
-
-    #[test]
-    fn names_stay_inside_their_literals() {
-        assert_eq!(literal(r"a'b\c"), r"E'a''b\\c'");
-    }
-
-    #[test]
-    fn each_caller_has_a_digit() {
-        let caller = |name: &str| Caller {
-            fingerprint: 1,
-            names: vec![name.into(), "both".into()],
-        };
-        let sql = question(&[caller("one"), caller("two")]);
-        assert_eq!(
-            sql.matches("EXISTS (SELECT FROM pg_catalog.pg_proc")
-                .count(),
-            2
-        );
-        assert!(sql.contains("IN (E'one', E'both')"), "{sql}");
     }
 }

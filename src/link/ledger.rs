@@ -177,6 +177,8 @@ impl Link<'_> {
             self.sequences_kept();
         } else if own == Own::Pins {
             self.question_refused();
+        } else if own == Own::Functions {
+            self.functions_refused();
         }
     }
 
@@ -327,7 +329,7 @@ impl Link<'_> {
         match own {
             Own::Session => self.params_applied()?,
             Own::Pins => self.pins_answered()?,
-            Own::Functions => self.functions_known(),
+            Own::Functions => self.functions_answered(),
             Own::FailedBlock | Own::Sequences => {}
         }
         if self.server.pending.own().is_none() {

@@ -87,11 +87,7 @@ impl Link<'_> {
     fn take_reply(&mut self, header: Header) -> Result<bool, End> {
         match header.tag {
             tag::DATA_ROW if self.server.pending.own().is_some() => {
-                if self.client.outbound.unparsed().len() < header.total {
-                    return Ok(false);
-                }
-                self.own_row(header);
-                self.pass_reply(header, Reply::Swallow);
+                return Ok(self.take_own_row(header));
             }
             tag::DATA_ROW => {
                 let reply = self.own_reply();
@@ -129,6 +125,20 @@ impl Link<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// A row of the answer to a question of ours; false when more of it must arrive first.
+    fn take_own_row(&mut self, header: Header) -> bool {
+        if header.total > LARGE {
+            self.functions_refused();
+        } else if self.client.outbound.unparsed().len() < header.total {
+            self.client.outbound.grow(header.total);
+            return false;
+        } else {
+            self.own_row(header);
+        }
+        self.pass_reply(header, Reply::Swallow);
+        true
     }
 
     /// A notice; false when more of it must arrive first. About what a client has prepared before it

@@ -5,6 +5,7 @@
 //! transaction does to them, and named prepared statements (6.4). Touches no socket.
 
 pub mod block;
+pub mod call_graph;
 pub mod deed;
 pub mod functions;
 pub mod names;

@@ -1,7 +1,8 @@
 //! Names of the functions that a statement calls, as far as pg_catalog does not have them.
 //!
-//! Owns: reading them out of a whole text. Errs to the safe side: a statement that may touch its
-//! session in any other way than by these functions has none.
+//! Owns: reading them out of a whole statement, or out of the body of a function. Errs to the safe
+//! side: what may touch its session in any other way than by these functions has none.
+//! Source: PL/pgSQL and SQL as bodies (PostgreSQL's chapters 43 and 38.5).
 
 use super::bytes::{Byte, class_at};
 use super::calls::{Calls, Verdict};
@@ -27,11 +28,95 @@ pub fn callees(text: &[u8], statement: &Statement, rules: Rules) -> Option<Vec<B
     if !is_planned || !is_read {
         return None;
     }
-    let names = read(text.get(statement.span.clone())?, rules)?;
+    let names = read(text.get(statement.span.clone())?, rules, &mut Known)?;
     (!names.is_empty() && names.len() <= MOST).then_some(names)
 }
 
-fn read(text: &[u8], rules: Rules) -> Option<Vec<Box<str>>> {
+/// The same of the body of a function in SQL or PL/pgSQL; `None`: it may touch its session itself,
+/// or not all of it is understood.
+pub fn callees_of_body(body: &[u8]) -> Option<Vec<Box<str>>> {
+    let names = read(body, Rules::default(), &mut Words::default())?;
+    (names.len() <= MOST).then_some(names)
+}
+
+/// Who looks at each token besides.
+trait Judge {
+    /// What no function of pg_catalog that is called may touch.
+    const FORBIDDEN: Touches;
+    /// An unquoted word; `None`: the text is not for us.
+    fn word(&mut self, _word: &[u8]) -> Option<()> {
+        Some(())
+    }
+    /// Anything else.
+    fn other(&mut self, _token: &[u8]) -> Option<()> {
+        Some(())
+    }
+}
+
+/// Of a statement the class and what it touches are known.
+struct Known;
+
+impl Judge for Known {
+    const FORBIDDEN: Touches = Touches::FUNCTION;
+}
+
+/// What a body may do is judged by its words.
+#[derive(Default)]
+struct Words {
+    /// UPDATE stands before, in the same statement: SET is its own.
+    is_update: bool,
+    is_behind_do: bool,
+}
+
+impl Judge for Words {
+    const FORBIDDEN: Touches = Touches::FUNCTION
+        .or(Touches::SETTINGS)
+        .or(Touches::LOCKS)
+        .or(Touches::NOTIFIES);
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        // Longer than any that matters.
+        let mut buffer = [0; 12];
+        let Some(lower) = buffer.get_mut(..word.len()) else {
+            return self.other(word);
+        };
+        lower.copy_from_slice(word);
+        lower.make_ascii_lowercase();
+        let is_behind_do = std::mem::take(&mut self.is_behind_do);
+        match &*lower {
+            b"execute" | b"temp" | b"temporary" | b"pg_temp" | b"create" | b"alter" | b"drop"
+            | b"reset" | b"listen" | b"unlisten" | b"notify" | b"load" | b"discard"
+            | b"prepare" | b"deallocate" | b"call" | b"hold" | b"refresh" | b"import" => None,
+            b"set" => self.is_update.then_some(()),
+            b"update" => {
+                self.is_update = true;
+                Some(())
+            }
+            b"nothing" => Some(()),
+            _ if is_behind_do => None,
+            b"do" => {
+                self.is_behind_do = true;
+                Some(())
+            }
+            b"then" | b"else" | b"loop" | b"begin" => {
+                self.is_update = false;
+                Some(())
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn other(&mut self, token: &[u8]) -> Option<()> {
+        if token == b";" {
+            self.is_update = false;
+        }
+        // What a backslash means in a plain literal depends on the session.
+        let is_clear = token.first() != Some(&b'\'') || !token.contains(&b'\\');
+        (is_clear && !self.is_behind_do).then_some(())
+    }
+}
+
+fn read<J: Judge>(text: &[u8], rules: Rules, judge: &mut J) -> Option<Vec<Box<str>>> {
     let mut calls = Calls::default();
     let mut names = Vec::new();
     let mut at = scan::skip_blank(text, 0);
@@ -41,18 +126,34 @@ fn read(text: &[u8], rules: Rules) -> Option<Vec<Box<str>>> {
         match class {
             Byte::Name => match scan::prefixed(text, at, rules.backslash_quotes) {
                 Some(prefixed) if prefixed.is_name => return None,
-                Some(_) => calls.literal(),
+                Some(_) => {
+                    judge.other(token)?;
+                    calls.literal();
+                }
                 None if token.eq_ignore_ascii_case(b"pg_settings") => return None,
-                None => calls.name(token, false),
+                None => {
+                    judge.word(token)?;
+                    calls.name(token, false);
+                }
             },
-            Byte::DoubleQuote => calls.name(plain(token)?, true),
-            Byte::Quote | Byte::Digit => calls.literal(),
-            Byte::Dollar if scan::dollar(text, at) != Dollar::Junk => calls.literal(),
+            Byte::DoubleQuote => {
+                judge.other(token)?;
+                calls.name(plain(token)?, true);
+            }
+            Byte::Quote | Byte::Digit => {
+                judge.other(token)?;
+                calls.literal();
+            }
+            Byte::Dollar if scan::dollar(text, at) != Dollar::Junk => {
+                judge.other(token)?;
+                calls.literal();
+            }
             _ => {
+                judge.other(token)?;
                 for byte in token {
                     match calls.byte(*byte) {
                         Some((Verdict::Unknown, _)) => add(&mut names, calls.behind())?,
-                        Some((Verdict::Touches(touches), _)) if touches.has(Touches::FUNCTION) => {
+                        Some((Verdict::Touches(touches), _)) if touches.has(J::FORBIDDEN) => {
                             return None;
                         }
                         _ => {}

@@ -54,13 +54,14 @@ mod touches;
 mod utility;
 mod words;
 
-pub use callees::callees;
+pub use callees::{callees, callees_of_body};
 pub use control::{Control, control, may_be_control};
 pub use effects::{Effect, effects};
 pub use hash::of_label;
 pub use lasting::is_lasting;
 pub use names::{mask_application, verb_and_relation};
 pub use prepared::{NameUse, NameUses, Usage, is_plain, may_name_prepared, prepared_names};
+pub use reader::quoted;
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;

@@ -36,7 +36,7 @@ impl Literal {
 }
 
 /// A string as SQL that means the same whatever `standard_conforming_strings` is.
-pub(super) fn quoted(content: &str) -> String {
+pub fn quoted(content: &str) -> String {
     let doubled = content.replace('\'', "''");
     if doubled.contains('\\') {
         format!("E'{}'", doubled.replace('\\', "\\\\"))

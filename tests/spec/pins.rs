@@ -177,7 +177,7 @@ fn what_code_leaves_is_kept_for_its_client_and_nobody_elses() {
     only_pgweir!();
     let pg = Pg::shared();
     let database = pg.database();
-    let bouncer = Bouncer::new(pg).pool_size(2).start();
+    let bouncer = Bouncer::new(pg).pool_size(2).own("max_pins", 2).start();
     let mut client = bouncer.client_of(&database);
     client.ok("create function hides() returns void language plpgsql as \
                'begin create temp table hidden as select 1 as n; perform pg_advisory_lock(75); end'");

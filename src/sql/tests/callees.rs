@@ -82,3 +82,80 @@ fn the_fingerprint_stands_for_the_names() {
         assert_ne!(of("f").fingerprint, of("\"F\"").fingerprint, "{frame}");
     }
 }
+
+fn of_body(body: &str) -> Option<Vec<String>> {
+    let found = callees_of_body(body.as_bytes())?;
+    Some(found.into_iter().map(String::from).collect())
+}
+
+#[test]
+fn bodies_that_leave_nothing_themselves() {
+    for (body, expected) in [
+        ("select 2 * n", &[][..]),
+        (
+            "declare r record; begin for r in select * from t for update loop \
+             update only t as x set a = f(r.a), b = case when c then 1 else 2 end where x.id = r.id; \
+             end loop; return g(1); end",
+            &["f", "g"],
+        ),
+        (
+            "begin insert into t values (1) on conflict (a) do update set a = 2; \
+             insert into t values (1) on conflict do nothing; return null; end",
+            &[],
+        ),
+        (
+            "begin -- set work_mem = 1; create temp table\n raise notice 'execute'; perform h(now()); end",
+            &["h"],
+        ),
+        ("begin x := '--'; return x; end", &[]),
+        (
+            "begin perform pg_advisory_xact_lock(1); return nextval('s'); end",
+            &[],
+        ),
+        (
+            "merge into t using s on a = b when matched then update set a = 1",
+            &[],
+        ),
+    ] {
+        let found = of_body(body);
+        let found: Option<Vec<&str>> = found
+            .as_ref()
+            .map(|names| names.iter().map(String::as_str).collect());
+        // Words of PL/pgSQL before brackets, and tables before their columns, may be among them.
+        let found = found.map(|names| {
+            let real = names.into_iter().filter(|name| name.len() == 1);
+            real.filter(|name| *name != "t").collect::<Vec<_>>()
+        });
+        assert_eq!(found.as_deref(), Some(expected), "{body}");
+    }
+}
+
+#[test]
+fn bodies_that_may_leave_something() {
+    for body in [
+        "begin set work_mem = '1GB'; end",
+        "begin update t set a = 1; set work_mem = '1GB'; end",
+        "begin if exists (select from t for update) then set role x; end if; end",
+        "begin -- update t\n set work_mem = '1GB'; end",
+        "begin perform set_config('a', 'b', false); end",
+        "begin perform pg_catalog.pg_advisory_lock(1); end",
+        "begin perform pg_notify('a', 'b'); end",
+        "begin create temp table a (n int); end",
+        "begin select 1 into temp a; end",
+        "begin execute 'set a.b = 1'; end",
+        "begin open c for execute q; end",
+        "declare c cursor with hold for select 1",
+        "begin reset all; end",
+        "begin do $$begin set a.b = 1; end$$; end",
+        "begin do 'begin end'; end",
+        "begin call p(); end",
+        "begin perform query_to_xml('select f()', true, true, ''); end",
+        "begin update pg_settings set setting = 1; end",
+        "begin x := 'a\\'; set work_mem = 1; y := '; '; end",
+        "begin listen a; end",
+        "begin perform U&\"f\"(1); end",
+        "begin x := '",
+    ] {
+        assert_eq!(of_body(body), None, "{body}");
+    }
+}
