@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 
 use super::caps::{Caps, ClientCaps};
+use super::target::changes_target;
 use super::{Limits, Pool};
 use crate::auth::scram::{CapturedKeys, KeyCache};
 use crate::config::{Config, DatabaseConfig, Userlist};
@@ -491,14 +492,4 @@ impl Pool {
             waiter.client.wake();
         }
     }
-}
-
-/// Whether servers connected by the old line are of no use under the new one (surface 1.2).
-fn changes_target(old: &DatabaseConfig, new: &DatabaseConfig) -> bool {
-    old.dbname != new.dbname
-        || old.host != new.host
-        || old.port != new.port
-        || old.user != new.user
-        || old.connect_query != new.connect_query
-        || old.load_balance_hosts != new.load_balance_hosts
 }

@@ -17,6 +17,16 @@ use crate::session::state::SessionState;
 use crate::sql::{self, Rules};
 use crate::stats::ServerSlot;
 
+/// Whether servers connected by the old line are of no use under the new one (surface 1.2).
+pub(super) fn changes_target(old: &DatabaseConfig, new: &DatabaseConfig) -> bool {
+    old.dbname != new.dbname
+        || old.host != new.host
+        || old.port != new.port
+        || old.user != new.user
+        || old.connect_query != new.connect_query
+        || old.load_balance_hosts != new.load_balance_hosts
+}
+
 /// The target of the pool's next connection.
 pub(super) fn target_of(pool: &Pool) -> Target {
     let entry = pool.database.entry();

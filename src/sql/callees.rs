@@ -43,6 +43,8 @@ pub fn callees_of_body(body: &[u8]) -> Option<Vec<Box<str>>> {
 trait Judge {
     /// What no function of pg_catalog that is called may touch.
     const FORBIDDEN: Touches;
+    /// Reads the names.
+    fn calls() -> Calls;
     /// An unquoted word; `None`: the text is not for us.
     fn word(&mut self, _word: &[u8]) -> Option<()> {
         Some(())
@@ -58,6 +60,10 @@ struct Known;
 
 impl Judge for Known {
     const FORBIDDEN: Touches = Touches::FUNCTION;
+
+    fn calls() -> Calls {
+        Calls::default()
+    }
 }
 
 /// What a body may do is judged by its words.
@@ -73,6 +79,10 @@ impl Judge for Words {
         .or(Touches::SETTINGS)
         .or(Touches::LOCKS)
         .or(Touches::NOTIFIES);
+
+    fn calls() -> Calls {
+        Calls::of_code()
+    }
 
     fn word(&mut self, word: &[u8]) -> Option<()> {
         // Longer than any that matters.
@@ -117,7 +127,7 @@ impl Judge for Words {
 }
 
 fn read<J: Judge>(text: &[u8], rules: Rules, judge: &mut J) -> Option<Vec<Box<str>>> {
-    let mut calls = Calls::default();
+    let mut calls = J::calls();
     let mut names = Vec::new();
     let mut at = scan::skip_blank(text, 0);
     while let Some(class) = class_at(text, at) {

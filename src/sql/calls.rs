@@ -208,6 +208,8 @@ pub(super) struct Calls {
     is_behind_colon: bool,
     /// By level: the bracket belongs to ON or OPERATOR, so an operand may follow it.
     brackets: u64,
+    /// Whatever stands before a name, it may be called.
+    is_code: bool,
 }
 
 impl Default for Calls {
@@ -220,11 +222,20 @@ impl Default for Calls {
             is_behind_dot: false,
             is_behind_colon: false,
             brackets: 0,
+            is_code: false,
         }
     }
 }
 
 impl Calls {
+    /// For a language that has other words before operands than SQL.
+    pub fn of_code() -> Self {
+        Self {
+            is_code: true,
+            ..Self::default()
+        }
+    }
+
     /// The name that was read last is what stands before the next.
     fn pass(&mut self) {
         if self.is_name {
@@ -282,7 +293,10 @@ impl Calls {
         let name = &self.name;
         let mut found = None;
         if self.is_name && !self.is_behind_dot {
-            let before = self.before.unwrap_or_else(|| self.earlier.before());
+            let before = match self.is_code {
+                true => Before::Operand,
+                false => self.before.unwrap_or_else(|| self.earlier.before()),
+            };
             let is_word = name.is_word();
             let known = catalog::find(name.content());
             let verdict = judge_name(known, name.schema, is_word)
