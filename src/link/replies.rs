@@ -245,6 +245,9 @@ impl Link<'_> {
         } else if self.ledger.restores != 0 {
             self.restore_settled(status);
         }
+        if status == Status::InTransaction {
+            self.tell_local_starts();
+        }
         self.reported = 0;
         let is_last = self.server.pending.is_empty();
         let is_withheld = is_last && status == Status::Idle && self.asks_pins();

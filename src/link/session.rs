@@ -221,6 +221,16 @@ impl Link<'_> {
         sql
     }
 
+    /// HOT. The client is told of these values before the ReadyForQuery behind its statement.
+    #[inline]
+    pub(super) fn tell_local_starts(&mut self) {
+        for name in &self.ledger.local_resets {
+            let index = self.client.pool.shared.tracked.index_of(name.as_bytes());
+            let which = index.map_or(0, |index| 1u64.checked_shl(index as u32).unwrap_or(0));
+            self.client.restore_params(which);
+        }
+    }
+
     /// Whether the client, or whoever had the server before, has another user or role. Should
     /// PostgreSQL refuse the change, the client's statement would run with rights that are not its
     /// own: it waits for the answer.

@@ -180,3 +180,22 @@ fn what_is_to_be_ignored_is_not_set() {
     let login = bouncer.login().parameter("work_mem", "7MB");
     assert_ne!(login.connect().one("show work_mem"), "7MB");
 }
+
+#[test]
+fn set_local_to_default_never_tells_another_value_than_the_clients_own() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared()).pool_size(1).start();
+    let mut client = bouncer
+        .login()
+        .parameter("TimeZone", "Asia/Tokyo")
+        .connect();
+    client.ok("begin");
+    for sql in [
+        "set local timezone to 'UTC'",
+        "set local timezone to default",
+    ] {
+        client.ok(sql);
+    }
+    assert_eq!(client.parameter("TimeZone"), Some("Asia/Tokyo"));
+    assert_eq!(client.one("show timezone"), "Asia/Tokyo");
+}

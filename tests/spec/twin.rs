@@ -71,7 +71,10 @@ impl Features {
     /// Several messages in one write.
     pub const PIPELINES: u32 = 1 << 20;
 
-    const NAMES: [(&'static str, u32); 21] = [
+    /// Locks, temporary tables and cursors that functions make.
+    pub const FUNCTIONS: u32 = 1 << 21;
+
+    const NAMES: [(&'static str, u32); 22] = [
         ("settings", Self::SETTINGS),
         ("startup", Self::STARTUP),
         ("discard", Self::DISCARD),
@@ -93,6 +96,7 @@ impl Features {
         ("spelling", Self::SPELLING),
         ("mixed_resets", Self::MIXED_RESETS),
         ("pipelines", Self::PIPELINES),
+        ("functions", Self::FUNCTIONS),
     ];
 
     pub fn has(self, feature: u32) -> bool {
@@ -114,7 +118,7 @@ impl Features {
 
 /// What the suite plays.
 const ON: &str = "lost_names,unnamed,settings,startup,code,listen,discard,resets,roles,\
-    temp,locks,cursors,sql_prepared,sequences";
+    temp,locks,cursors,sql_prepared,sequences,functions";
 /// Scripts for each pool size in the suite.
 const SCRIPTS: u64 = 100;
 const SIZES: [u32; 3] = [1, 2, 20];

@@ -32,6 +32,20 @@ const SCHEMA: &str = "
     create sequence seq1; create sequence seq2;
     create schema s1; create table s1.item (id int primary key, name text);
     create function set_it(n text, v text, l bool) returns text language sql as 'select set_config(n, v, l)';
+    create function lock_it(n int) returns text language plpgsql as
+        'begin perform pg_advisory_lock_shared(n); return n; end';
+    create function free_it(n int) returns bool language sql as 'select pg_advisory_unlock_shared(n)';
+    create function calls_lock(n int default 31) returns text language sql as 'select lock_it(n)';
+    create function temp_it() returns int language plpgsql as
+        'begin create temp table if not exists tf as select 1 as n; return (select count(*) from tf); end';
+    create function drop_it() returns void language plpgsql as
+        'begin drop table if exists tf; end';
+    create function hold_it() returns void language plpgsql as
+        'begin execute ''declare fc cursor with hold for select generate_series(1, 9)''; end';
+    create function harmless(n int) returns int language plpgsql as
+        'begin update item set name = name where id = n; return n + (select count(*) from item); end';
+    create function maybe_lock(n int) returns text language plpgsql as
+        'begin if n > 2 then return lock_it(32); end if; return harmless(n); end';
     grant all on schema public, s1 to public;
     grant all on all tables in schema public, s1 to app, third;
     grant select on item to other;

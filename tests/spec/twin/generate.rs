@@ -8,8 +8,8 @@
 use super::Features;
 use super::script::{Script, Step};
 use super::words::{
-    BEGINS, CURSORS, DISCARDS, ENDS, LISTENING, LOCKS, PLAIN, PREPARES, ROLES, SAVEPOINTS,
-    SEQUENCES, Setting, TEMPORARY, TRACKED, UNREPORTED,
+    BEGINS, CURSORS, DISCARDS, ENDS, FUNCTIONS, LISTENING, LOCKS, PLAIN, PREPARES, ROLES,
+    SAVEPOINTS, SEQUENCES, Setting, TEMPORARY, TRACKED, UNREPORTED,
 };
 use crate::support::frames::{
     bind, close, describe, execute, extended, flush, parse, parse_typed, query, sync,
@@ -143,7 +143,7 @@ impl Author {
 
     /// A statement of one of the features that are on.
     fn feature(&mut self) -> String {
-        let all: [(u32, &[&str]); 9] = [
+        let all: [(u32, &[&str]); 10] = [
             (Features::LISTEN, &LISTENING),
             (Features::DISCARD, &DISCARDS),
             (Features::SQL_PREPARED, &PREPARES),
@@ -151,6 +151,7 @@ impl Author {
             (Features::LOCKS, &LOCKS),
             (Features::CURSORS, &CURSORS),
             (Features::SEQUENCES, &SEQUENCES),
+            (Features::FUNCTIONS, &FUNCTIONS),
             (Features::ROLES, &ROLES),
             (Features::ROLES, &ROLES),
         ];
@@ -393,6 +394,12 @@ impl Author {
         }
         if self.features.has(Features::TEMP) {
             texts.push("create temp table tn as select $1::text as x");
+        }
+        if self.features.has(Features::FUNCTIONS) {
+            texts.extend([
+                "select maybe_lock(length($1) + 2)",
+                "select harmless(4), $1::text",
+            ]);
         }
         if self.features.has(Features::SEQUENCES) {
             texts.push("select nextval('seq2'), $1::text");

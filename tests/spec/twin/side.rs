@@ -156,6 +156,9 @@ fn cells(body: &[u8]) -> String {
     out.join(", ")
 }
 
+/// Types from this oid on were made by somebody: their numbers differ by nature.
+const FIRST_OWN_OID: u32 = 16384;
+
 /// Name, type, modifier and format of each column. Table oid and column number are left out: the
 /// two sides work in two databases.
 fn columns(body: &[u8]) -> String {
@@ -164,7 +167,11 @@ fn columns(body: &[u8]) -> String {
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
         let name = String::from_utf8_lossy(&rest[..end]).into_owned();
         let after = &rest[end + 1..];
-        let kind: String = after[6..18].iter().map(|b| format!("{b:02x}")).collect();
+        let mut kind: String = after[6..18].iter().map(|b| format!("{b:02x}")).collect();
+        let oid = u32::from_be_bytes([after[6], after[7], after[8], after[9]]);
+        if oid >= FIRST_OWN_OID {
+            kind.replace_range(..8, "own ");
+        }
         out.push(format!("{name}:{}", kind.trim_start_matches('0')));
         rest = &after[18..];
     }

@@ -307,6 +307,32 @@ pub const TEMPORARY: [&str; 28] = [
     "alter table t1 rename to t3",
 ];
 
+/// What functions of the application's own do to the session.
+pub const FUNCTIONS: [&str; 22] = [
+    "select lock_it(31)",
+    "select lock_it(31), lock_it(32)",
+    "select calls_lock()",
+    "select calls_lock(32) from item where id = 2",
+    "select free_it(31)",
+    "select free_it(32)",
+    "select pg_advisory_unlock_shared(31)",
+    "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
+    "select maybe_lock(1)",
+    "select maybe_lock(3)",
+    "prepare fp as select lock_it(31); execute fp; deallocate fp",
+    "select temp_it()",
+    "select * from tf",
+    "insert into tf select 2",
+    "select drop_it()",
+    "drop table tf",
+    "select hold_it()",
+    "fetch 2 from fc",
+    "close fc",
+    "select harmless(3)",
+    "update item set name = harmless(2)::text where id = 2",
+    "do 'begin perform lock_it(32); end'",
+];
+
 /// Advisory locks of the session. Keys over 1000 are the neighbours'.
 pub const LOCKS: [&str; 19] = [
     "select pg_advisory_lock(1)",
