@@ -92,6 +92,7 @@ impl Link<'_> {
             return;
         }
         let end = name.start.saturating_sub(1);
+        let deed = self.bound_deed(deed, shared);
         let portal = self.client.inbound.unparsed().get(HEADER..end);
         let portal = portal.unwrap_or_default();
         let portals = self.ledger.portals.get_or_insert_default();

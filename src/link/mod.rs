@@ -57,6 +57,7 @@ mod statements;
 mod texts;
 mod timing;
 mod unnamed;
+mod values;
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -61,6 +61,11 @@ impl Deed {
         })
     }
 
+    /// Whether values that come with a Bind may tell more.
+    pub fn awaits_values(&self) -> bool {
+        self.effects.contains(&Effect::Unknown("set_config"))
+    }
+
     /// The deed of a statement whose text is not at hand.
     pub fn unknown() -> Arc<Self> {
         Arc::new(Self {

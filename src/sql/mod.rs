@@ -15,6 +15,7 @@
 //! callees.rs                       names of the others
 //! touches.rs first.rs effects.rs   what a statement leaves behind in its session · what exactly
 //! assign.rs set_config.rs reader.rs SET and RESET · set_config() · tokens read slowly
+//! values.rs                        parameters, read as literals
 //! control.rs                       texts that a pooler may answer by itself
 //! prepared.rs                      names of prepared statements in a text
 //! lasting.rs                       texts that mean the same whenever they are parsed
@@ -52,6 +53,7 @@ mod tests;
 mod text;
 mod touches;
 mod utility;
+mod values;
 mod words;
 
 pub use callees::{callees, callees_of_body};
@@ -66,6 +68,7 @@ pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;
 pub use touches::Touches;
+pub use values::with_values;
 
 use std::ops::Range;
 

@@ -113,6 +113,44 @@ pub fn bind_statement(
     Ok(Some(start..start + name.len()))
 }
 
+/// A value of a Bind: whether it is in binary format, and its bytes; `None` is NULL.
+pub type BoundValue<'a> = (bool, Option<&'a [u8]>);
+
+/// The values of a whole Bind frame; `None` when it is malformed.
+pub fn bind_values(whole: &[u8]) -> Option<Vec<BoundValue<'_>>> {
+    let (_portal, rest) = frame::cstr(whole.get(HEADER..)?)?;
+    let (_name, rest) = frame::cstr(rest)?;
+    let count = |rest: &'_ [u8]| -> Option<usize> {
+        Some(usize::from(u16::from_be_bytes(*rest.first_chunk()?)))
+    };
+    let formats = count(rest)?;
+    let (codes, mut rest) = rest.get(2..)?.split_at_checked(2 * formats)?;
+    let is_binary = |nth: usize| {
+        let at = if formats == 1 { 0 } else { 2 * nth };
+        formats > 0 && codes.get(at..at + 2) == Some(&[0, 1])
+    };
+    let values = count(rest)?;
+    rest = rest.get(2..)?;
+    let mut found = Vec::new();
+    for nth in 0..values {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (value, next) = after.split_at_checked(length.unwrap_or(0))?;
+        found.push((is_binary(nth), length.map(|_| value)));
+        rest = next;
+    }
+    Some(found)
+}
+
+/// The text and the parameter types of what stands behind the name in a Parse; 0 is a type that the
+/// server is to find.
+pub fn text_and_types(rest: &[u8]) -> Option<(&[u8], Vec<u32>)> {
+    let (text, types) = frame::cstr(rest)?;
+    let oids = types.get(2..)?.chunks_exact(4);
+    let oids = oids.map(|oid| oid.iter().fold(0, |all, byte| all << 8 | u32::from(*byte)));
+    Some((text, oids.collect()))
+}
+
 /// The kind (`S` or `P`) and name of a complete Describe or Close frame.
 pub fn described(whole: &[u8]) -> Option<(u8, &[u8])> {
     let (&kind, rest) = whole.get(HEADER..)?.split_first()?;

@@ -1,6 +1,7 @@
 //! Settings a client made follow it from server to server (surface 6.3).
 
 use crate::only_pgweir;
+use crate::support::frames::{bind, cstr, execute, extended, frame, parse, parse_typed, sync};
 use crate::support::{Bouncer, Pg, Running};
 
 fn one_server() -> Running {
@@ -170,4 +171,83 @@ fn extra_parameters_are_tracked_when_asked_for() {
     a.ok("set intervalstyle to 'iso_8601'");
     assert_eq!(b.one("select interval '1 day'"), "1 day");
     assert_eq!(a.one("select interval '1 day'"), "P1D");
+}
+
+/// Bind with all values in binary format.
+fn bind_binary(statement: &str, values: &[&[u8]]) -> Vec<u8> {
+    let mut body = [cstr(""), cstr(statement)].concat();
+    body.extend([0, 1, 0, 1]);
+    body.extend((values.len() as u16).to_be_bytes());
+    for value in values {
+        body.extend((value.len() as u32).to_be_bytes());
+        body.extend(*value);
+    }
+    body.extend([0, 0]);
+    frame(b'B', &body)
+}
+
+#[test]
+fn what_set_config_sets_by_parameters_is_the_clients_own() {
+    only_pgweir!();
+    let bouncer = one_server();
+    let (mut client, mut other) = (bouncer.client(), bouncer.client());
+    let setting = "select current_setting('my.tenant', true)";
+    let run = [execute("", 0), sync()].concat();
+    let typed = |sql: &str| parse_typed("typed", sql, &[25, 25, 16]);
+    let ways: [(&str, Vec<u8>); 5] = [
+        (
+            "it's",
+            extended("select set_config('my.tenant', $1, false)", &["it's"]),
+        ),
+        (
+            "two",
+            extended(
+                "select set_config($1, $2::text, $3)",
+                &["my.tenant", "two", "off"],
+            ),
+        ),
+        (
+            "3",
+            [
+                parse(
+                    "named",
+                    "select set_config('my.tenant', $1, false), $2::int",
+                ),
+                bind("", "named", &["3", "3"]),
+                run.clone(),
+            ]
+            .concat(),
+        ),
+        (
+            "binary",
+            [
+                typed("select set_config($1, $2, $3)"),
+                bind_binary("typed", &[b"my.tenant", b"binary", &[0]]),
+                run.clone(),
+            ]
+            .concat(),
+        ),
+        ("again", [bind("", "named", &["again", "1"]), run].concat()),
+    ];
+    for (value, bytes) in ways {
+        client.put(&bytes);
+        client.until_ready();
+        other.ok("set my.tenant to 'other'");
+        assert_eq!(client.one(setting), value);
+        assert_eq!(other.one(setting), "other");
+    }
+    client.put(&extended(
+        "select set_config('my.tenant', $1, true)",
+        &["local"],
+    ));
+    client.until_ready();
+    client.ok("begin");
+    client.put(&extended(
+        "select set_config('my.tenant', $1, false)",
+        &["undone"],
+    ));
+    client.until_ready();
+    client.ok("rollback");
+    other.ok("select 1");
+    assert_eq!(client.one(setting), "again");
 }

@@ -61,7 +61,7 @@ impl Features {
     pub const PARSE_ABORTED: u32 = 1 << 15;
     /// Code that no text names: behind views, triggers and operators.
     pub const HIDDEN_CODE: u32 = 1 << 16;
-    /// set_config() for the session whose arguments are not literals.
+    /// set_config() for the session whose arguments are neither literals nor parameters.
     pub const CONFIG_PARAMS: u32 = 1 << 17;
     /// A list keeps the spelling that set_config() gave it.
     pub const SPELLING: u32 = 1 << 18;
@@ -118,7 +118,7 @@ impl Features {
 
 /// What the suite plays.
 const ON: &str = "lost_names,unnamed,settings,startup,code,listen,discard,resets,roles,\
-    temp,locks,cursors,sql_prepared,sequences,functions";
+    temp,locks,cursors,sql_prepared,sequences,functions,pipelines";
 /// Scripts for each pool size in the suite.
 const SCRIPTS: u64 = 100;
 const SIZES: [u32; 3] = [1, 2, 20];

@@ -12,6 +12,7 @@ mod pinned;
 mod rules;
 mod told;
 mod touches;
+mod values;
 
 use super::*;
 

@@ -163,7 +163,8 @@ fn spawner() -> &'static mpsc::Sender<Job> {
     })
 }
 
-/// A running child in a process group of its own.
+/// A running child in a session of its own, as a service is: kernels share the CPU among sessions
+/// first (autogroup), which decides how often a busy pooler is interrupted.
 pub struct Proc {
     child: Child,
     farewell: i32,
@@ -176,11 +177,11 @@ impl Proc {
         if let Some(account) = account() {
             command.uid(account.uid).gid(account.gid);
         }
-        command.process_group(0).stdin(Stdio::null());
-        // SAFETY: prctl is async-signal-safe and touches nothing of the parent.
+        command.stdin(Stdio::null());
+        // SAFETY: setsid and prctl are async-signal-safe and touch nothing of the parent.
         unsafe {
             command.pre_exec(move || {
-                if libc::prctl(libc::PR_SET_PDEATHSIG, farewell) == 0 {
+                if libc::setsid() >= 0 && libc::prctl(libc::PR_SET_PDEATHSIG, farewell) == 0 {
                     Ok(())
                 } else {
                     Err(io::Error::last_os_error())

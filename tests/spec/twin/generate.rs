@@ -349,8 +349,8 @@ impl Author {
                 0 => {
                     let Setting { name, values, .. } = self.setting();
                     let value = self.dice.pick(values).trim_matches('\'').to_owned();
-                    let is_known = !self.features.has(Features::CONFIG_PARAMS);
-                    let is_local = if is_known || self.dice.chance(30) {
+                    let is_list = *name == "search_path" && !self.features.has(Features::SPELLING);
+                    let is_local = if is_list || self.dice.chance(30) {
                         "true"
                     } else {
                         "false"

@@ -1,0 +1,99 @@
+//! What `set_config()` with parameters sets: known as soon as its values are bound.
+//!
+//! Owns: reading a Bind together with its statement. Only values that mean the same in every format.
+
+use std::sync::Arc;
+
+use super::Link;
+use crate::session::deed::Deed;
+use crate::session::prepared::{Statement, Unnamed};
+use crate::sql;
+use crate::wire::frame::{self, Peeked};
+use crate::wire::frontend;
+
+/// Types of a parameter whose bytes are its text in either format: found by the server, text,
+/// varchar, unknown.
+const TEXTS: [u32; 4] = [0, 25, 1043, 705];
+
+/// The type bool.
+const BOOL: u32 = 16;
+
+impl Link<'_> {
+    /// A Bind is about to be sent, the first message of what was received: what its portal will
+    /// have done. `shared`: its statement, if it has a name.
+    pub(super) fn bound_deed(
+        &self,
+        deed: Option<Arc<Deed>>,
+        shared: Option<&Statement>,
+    ) -> Option<Arc<Deed>> {
+        let unread = match deed {
+            Some(deed) if deed.awaits_values() => deed,
+            known => return known,
+        };
+        let body = match (shared, &self.client.unnamed_statement) {
+            (Some(statement), _) => statement.parse_body(),
+            (None, Unnamed::Kept(statement)) => statement.parse_body(),
+            (None, Unnamed::Sent(sent)) => sent.body.as_deref(),
+            (None, Unnamed::None) => None,
+        };
+        match body.and_then(|body| self.read_values(body)) {
+            Some(read) => read,
+            None => Some(unread),
+        }
+    }
+
+    fn read_values(&self, body: &[u8]) -> Option<Option<Arc<Deed>>> {
+        let unparsed = self.client.inbound.unparsed();
+        let Peeked::Header(header) = frame::peek(unparsed, self.client.max_packet) else {
+            return None;
+        };
+        let values = frontend::bind_values(unparsed.get(..header.total)?)?;
+        let (text, types) = frontend::text_and_types(body)?;
+        let values: Option<Vec<_>> = values
+            .into_iter()
+            .enumerate()
+            .map(|(nth, value)| as_text(value, types.get(nth).copied().unwrap_or(0)))
+            .collect();
+        let rules = self.client.params.rules();
+        let text = sql::with_values(text, &values?, rules)?;
+        let statement = sql::single(&text, rules);
+        Some(Deed::of(&text, &statement, rules))
+    }
+}
+
+/// A value as text, where it is clear; NULL is `Some(None)`.
+fn as_text((is_binary, value): frontend::BoundValue<'_>, kind: u32) -> Option<Option<&str>> {
+    match value {
+        None => Some(None),
+        Some([0]) if is_binary && matches!(kind, 0 | BOOL) => Some(Some("false")),
+        Some([1]) if is_binary && matches!(kind, 0 | BOOL) => Some(Some("true")),
+        Some(bytes) if TEXTS.contains(&kind) || kind == BOOL && !is_binary => {
+            let text = std::str::from_utf8(bytes).ok();
+            text.filter(|text| !text.contains('\0')).map(Some)
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_text;
+
+    #[test]
+    fn values_that_are_clear() {
+        for (value, kind, text) in [
+            ((false, None), 25, Some(None)),
+            ((false, Some(&b"a"[..])), 0, Some(Some("a"))),
+            ((true, Some(&b"a"[..])), 25, Some(Some("a"))),
+            ((true, Some(&[0][..])), 16, Some(Some("false"))),
+            ((true, Some(&[1][..])), 0, Some(Some("true"))),
+            ((false, Some(&b"t"[..])), 16, Some(Some("t"))),
+            ((true, Some(&[0, 0, 0, 7][..])), 23, None),
+            ((true, Some(&[0, 0, 0, 7][..])), 0, None),
+            ((false, Some(&b"7"[..])), 23, None),
+            ((false, Some(&[0xff][..])), 25, None),
+        ] {
+            assert_eq!(as_text(value, kind), text, "{value:?} of {kind}");
+        }
+    }
+}
