@@ -2,6 +2,7 @@
 //! what they have left, and, once for each statement, whether they may leave anything at all.
 
 use crate::support::frames::{bind, execute, parse, query, sync};
+use crate::support::shapes::Dice;
 use crate::support::{Bouncer, Login, Pg, RawClient, Running};
 use crate::{assert_soon, only_pgweir};
 
@@ -255,4 +256,120 @@ fn what_cannot_be_asked_about_is_taken_away() {
     assert_eq!(other.fails("select * from hidden").sqlstate(), "42P01");
     let locks = "select count(*) from pg_locks where locktype = 'advisory' and objid = 96";
     assert_eq!(owner.one(locks), "0");
+}
+
+/// Pieces of bodies that leave nothing.
+const PLAIN: [&str; 22] = [
+    "n := n + 1;",
+    "perform count(*) from pg_class where oid = n;",
+    "update seen set m = seen.m + 1;",
+    "update only seen as s set m = case when s.m > 3 then 1 else 2 end;",
+    "insert into seen values (n) on conflict do nothing;",
+    "insert into seen values (n) on conflict (m) do update set m = 3;",
+    "-- set work_mem = '9MB'; execute 'x'\n",
+    "/* create temp table x (); /* nested */ reset all */",
+    "x := 'set work_mem'; x := $q$execute$q$;",
+    "x := '-- '; n := 2; -- '",
+    "select s.m into n from seen s for update;",
+    "for r in select 1 as a loop n := r.a; end loop;",
+    "raise debug 'execute %', n;",
+    "perform pg_advisory_xact_lock(n);",
+    "if n > 2 then n := 1; elsif n < 0 then null; else n := 2; end if;",
+    "perform set_limit_(n);",
+    "begin n := 1 / 0; exception when division_by_zero then n := 0; end;",
+    "merge into seen using (values (n)) v (a) on seen.m = v.a when matched then update set m = v.a;",
+    "x := current_setting('work_mem');",
+    "perform \"odd \"\"name\"(n);",
+    "<<again>> while n < 0 loop exit again; end loop;",
+    "delete from seen where seen.m = -1 returning seen.m into n;",
+];
+
+/// Pieces that leave a setting, a lock, a table or a cursor.
+const LEAVING: [&str; 24] = [
+    "set my.var = 'x';",
+    "SET/**/work_mem/**/= '9MB';",
+    "set session my.var to 'x';",
+    "perform set_config('my.var', 'x', false);",
+    "perform pg_catalog . \"set_config\"('my.var', 'x', false);",
+    "x := set_config('my.var', 'x', false);",
+    "if set_config('my.var', 'x', false) = 'y' then null; end if;",
+    "perform pg_advisory_lock(n);",
+    "perform pg_try_advisory_lock_shared(n, 2);",
+    "select pg_advisory_lock(1) is null into x;",
+    "create temp table if not exists left_t (n int);",
+    "CREATE\nTEMPORARY TABLE IF NOT EXISTS left_t (n int);",
+    "create table if not exists pg_temp.left_t (n int);",
+    "drop table if exists left_t; create temporary table left_t as select 1 as n;",
+    "create or replace temp view left_v as select 1 as one;",
+    "execute 'set my.var = 1';",
+    "execute format('select pg_advisory_%s(7)', 'lock');",
+    "for r in execute 'select pg_advisory_lock(7)' loop null; end loop;",
+    "update pg_settings set setting = '9MB' where name = 'work_mem';",
+    "perform leaves_it(n);",
+    "n := leaves_it(n) + 1;",
+    "return leaves_it(n);",
+    "perform query_to_xml('select leaves_it(1)', true, true, '');",
+    "while leaves_it(n) < 0 loop null; end loop;",
+];
+
+/// What a session has beside a fresh one: settings, locks, temporary objects, held cursors.
+const LEFT: &str = "select current_setting('work_mem') <> '4MB' \
+    or coalesce(current_setting('my.var', true), '') <> '' \
+    or exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) \
+    or exists (select from pg_class where relnamespace = pg_my_temp_schema()) \
+    or exists (select from pg_cursors where is_holdable)";
+
+/// Random bodies beside what PostgreSQL's session holds behind them: one that leaves anything must
+/// not be taken for one that does not.
+#[test]
+fn no_body_that_leaves_anything_passes_for_one_that_does_not() {
+    let pg = Pg::shared();
+    let database = pg.database();
+    let mut client = Login::new(pg.port)
+        .user("postgres")
+        .database(&database)
+        .connect();
+    client.ok("create table seen (m int primary key)");
+    client.ok("create function set_limit_(n int) returns int language sql as 'select n'");
+    client.ok("create function \"odd \"\"name\"(n int) returns int language sql as 'select n'");
+    client.ok(
+        "create function leaves_it(n int) returns int language plpgsql as \
+               'begin perform pg_advisory_lock(n); return n; end'",
+    );
+    let mut dice = Dice::new(27);
+    let (mut left, mut harmless) = (0, 0);
+    for _ in 0..400 {
+        let mut body = String::from("declare n int := a; x text; r record; begin\n");
+        for _ in 0..1 + dice.below(5) {
+            let piece = match dice.below(4) {
+                0 => *dice.pick(&LEAVING),
+                _ => *dice.pick(&PLAIN),
+            };
+            match dice.below(4) {
+                0 => body += &format!("if n is not null then {piece}\nend if; "),
+                1 => body += &format!("begin {piece}\nend; "),
+                2 => body += &format!("for i in 1..1 loop {piece}\nend loop;\n"),
+                _ => body += &format!("{piece}\n"),
+            }
+        }
+        body += "return n; end";
+        client.ok(&format!(
+            "create or replace function tried(a int) returns int language plpgsql as $body${body}$body$"
+        ));
+        client.ok("begin");
+        let ran = client.query("select tried(5)").errors.is_empty();
+        client.ok(if ran { "commit" } else { "rollback" });
+        let has_left = client.one(LEFT) == "t";
+        client.ok("discard all");
+        let calls = pgweir::sql::callees_of_body(body.as_bytes());
+        let calls_it = |names: &Vec<Box<str>>| names.iter().any(|name| &**name == "leaves_it");
+        let passes = calls.is_some_and(|names| !calls_it(&names));
+        assert!(!(has_left && passes), "{body}");
+        left += u32::from(has_left);
+        harmless += u32::from(passes);
+    }
+    assert!(
+        left > 100 && harmless > 100,
+        "{left} left something, {harmless} passed"
+    );
 }
