@@ -2,9 +2,13 @@
 //!
 //! Cold: looks at errors only.
 
+use std::ops::Range;
+
 use super::Link;
+use super::pins::OPAQUE;
 use crate::server::pending::Answering;
 use crate::session::prepared::{SERVER_PREFIX, Unnamed};
+use crate::sql::{NameUse, Usage};
 use crate::wire::frame::{self, HEADER, Header};
 
 /// Where our names stand in the text of a Query.
@@ -51,7 +55,37 @@ pub(super) fn positioned(field: &[u8], own: impl Fn(usize) -> usize) -> Option<S
     Some(format!("P{}\0", own(position.unwrap_or(0))))
 }
 
+/// Stands in front of a name that the client has not prepared. The server may have one of that name:
+/// what somebody's DO block or function has prepared.
+const HIDDEN: &[u8] = b"00_";
+
+/// Longest name, in bytes, that PostgreSQL takes as it is.
+const LONGEST: usize = 63;
+
 impl Link<'_> {
+    /// What is sent in place of a name that the client has not prepared, so that it finds no
+    /// statement; `None`: as it is, because code of its own may have prepared it just now.
+    pub(super) fn hidden(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let is_its_own = self.is_own_server()
+            || self.server.suspect.is_some()
+            || self.ledger.touched.has(OPAQUE)
+            || self.may_be_real(name);
+        if is_its_own || !self.keeps_state {
+            return None;
+        }
+        let hidden = [SERVER_PREFIX.as_bytes(), HIDDEN, name].concat();
+        (hidden.len() <= LONGEST).then_some(hidden)
+    }
+
+    /// The same for a name in a text; PREPARE may take any.
+    pub(super) fn hidden_place(&self, one: &NameUse) -> Option<(Range<usize>, Box<str>)> {
+        if one.usage == Usage::Prepare {
+            return None;
+        }
+        let hidden = String::from_utf8(self.hidden(&one.name)?).ok()?;
+        Some((one.at.clone(), hidden.into()))
+    }
+
     /// Puts the position in an error or notice about a Query, which is here whole, where the client
     /// has it; its header afterwards.
     pub(super) fn own_positions(&mut self, header: Header) -> Header {
@@ -102,6 +136,10 @@ impl Link<'_> {
             let (before, found) = rest.split_at(at);
             let (number, after) = number_at(&found[prefix.len()..]);
             out.extend_from_slice(before);
+            if let Some(after) = found[prefix.len()..].strip_prefix(HIDDEN) {
+                rest = after;
+                continue;
+            }
             match self.client_name(number) {
                 Some(name) => out.extend_from_slice(name),
                 None => out.extend_from_slice(&found[..found.len() - after.len()]),

@@ -110,7 +110,8 @@ impl Link<'_> {
         let text: Box<[u8]> = text.unwrap_or_default().into();
         let Some(mut meant) = self.meant(&text, one) else {
             self.server.tracker.named_body(&one.name, None);
-            return self.not_ours(&one.name).map(|()| Some(Places::new()));
+            self.not_ours(&one.name)?;
+            return Ok(Some(self.hidden_place(one).into_iter().collect()));
         };
         let is_execute = meant.usage == Usage::Execute;
         let is_first = is_execute && self.is_untold(&one.name);
@@ -216,6 +217,7 @@ impl Link<'_> {
         for one in uses {
             let Some(statement) = self.client.statement(&one.name) else {
                 self.server.tracker.named_body(&one.name, None);
+                places.extend(self.hidden_place(one));
                 continue;
             };
             if !self.ensure_prepared(&statement) {

@@ -321,8 +321,13 @@ impl Link<'_> {
             if !self.keeps_state {
                 return Err(End::Fatal(ClientError::statement_unknown()));
             }
-            let name = self.client.inbound.unparsed().get(name);
-            self.not_ours(name.unwrap_or_default())?;
+            let known = self.client.inbound.unparsed().get(name.clone());
+            let known = known.unwrap_or_default();
+            self.not_ours(known)?;
+            if let Some(hidden) = self.hidden(known) {
+                self.rename_to(header, name, &hidden, request);
+                return Ok(true);
+            }
         }
         self.send_extended(header, request);
         Ok(true)

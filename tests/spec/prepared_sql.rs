@@ -561,3 +561,36 @@ fn psycopg2_prepares_and_executes_among_neighbours() {
         assert!(status.success(), "pool of {size}: {out}{error}");
     }
 }
+
+#[test]
+fn what_a_do_block_prepares_is_nobody_elses() {
+    only_pgweir!();
+    let pg = Pg::shared();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let (mut client, mut other) = (bouncer.client(), bouncer.client());
+    let hides = "do $$ begin execute 'prepare hidden as select 42'; end $$";
+    client.ok(hides);
+    let mut direct = Login::new(pg.port).connect();
+    let bound = [bind("", "hidden", &[]), execute("", 0), sync()].concat();
+    for bytes in [
+        query("execute hidden"),
+        query("execute hidden; select 1"),
+        query("deallocate hidden"),
+        query("EXECUTE \"hidden\""),
+        bound.clone(),
+        [describe(b'S', "hidden"), sync()].concat(),
+    ] {
+        let errors = [&mut other, &mut direct].map(|who| {
+            who.put(&bytes);
+            let reply = who.until_ready();
+            let error = reply.errors.first().expect("an error");
+            (error.sqlstate().to_owned(), error.text().to_owned())
+        });
+        assert_eq!(errors[0], errors[1]);
+    }
+    // In the transaction that prepares it, it is there.
+    client.ok("begin");
+    client.ok(&hides.replace("hidden", "seen"));
+    assert_eq!(client.one("execute seen"), "42");
+    client.ok("commit");
+}
