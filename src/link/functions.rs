@@ -116,17 +116,14 @@ impl Link<'_> {
         }
         let now = self.batch_now();
         let functions = &self.client.pool.database.functions;
-        match functions.is_harmless(what.fingerprint, now) {
-            Some(true) => return touches.without(Touches::FUNCTION),
-            Some(false) => {}
-            None => {
-                if let Some(statement) = shared {
-                    let (text, rules) = (statement.text(), self.client.params.rules());
-                    let statement = sql::single(text, rules);
-                    let asking = self.asking.get_or_insert_default();
-                    asking.note(text, &statement, rules);
-                }
-            }
+        if let Some(known) = functions.touches(what.fingerprint, now) {
+            return touches.without(Touches::FUNCTION).or(known);
+        }
+        if let Some(statement) = shared {
+            let (text, rules) = (statement.text(), self.client.params.rules());
+            let statement = sql::single(text, rules);
+            let asking = self.asking.get_or_insert_default();
+            asking.note(text, &statement, rules);
         }
         touches
     }
@@ -176,8 +173,11 @@ impl Link<'_> {
         let functions = &self.client.pool.database.functions;
         let now = now_us();
         for caller in std::mem::take(&mut asking.asked) {
-            let is_harmless = !asking.is_refused && !asking.graph.may_leave(&caller.names);
-            functions.learn(caller.fingerprint, is_harmless, asking.age, now);
+            let touches = match asking.is_refused {
+                true => Touches::FUNCTION,
+                false => asking.graph.touches(&caller.names),
+            };
+            functions.learn(caller.fingerprint, touches, asking.age, now);
         }
     }
 }

@@ -281,8 +281,10 @@ impl Reader<'_> {
         }
         found.sequences.add(statement.class, statement.touches);
         let mut touches = self.watch.of_interest(statement.touches);
-        if touches.has(Touches::FUNCTION) && self.is_harmless(statement, bytes) {
-            touches = touches.without(Touches::FUNCTION);
+        if touches.has(Touches::FUNCTION)
+            && let Some(known) = self.called(statement, bytes)
+        {
+            touches = touches.without(Touches::FUNCTION).or(known);
         }
         if self.is_pinned {
             touches |= may_unpin(statement.class);
@@ -307,7 +309,7 @@ impl Reader<'_> {
         what.touches = self.watch.of_interest(what.touches);
         if what.touches.has(Touches::FUNCTION) {
             // What it is at its Bind is what counts.
-            self.is_harmless(statement, bytes);
+            self.called(statement, bytes);
         }
         UnnamedSummary {
             what: Some(what),
@@ -315,17 +317,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the functions that a statement calls are known to leave nothing; where nobody has
-    /// asked about them, they are noted.
-    fn is_harmless(&mut self, statement: &sql::Statement, bytes: &[u8]) -> bool {
-        let known = self
-            .functions
-            .is_harmless(statement.fingerprint, self.began);
+    /// What the functions that a statement calls touch; where nobody has asked about them, they are
+    /// noted.
+    fn called(&mut self, statement: &sql::Statement, bytes: &[u8]) -> Option<Touches> {
+        let known = self.functions.touches(statement.fingerprint, self.began);
         if known.is_none() {
             let asking = self.asking.get_or_insert_default();
             asking.note(bytes, statement, self.rules);
         }
-        known == Some(true)
+        known
     }
 
     /// What a statement will have done to the session.

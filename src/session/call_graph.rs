@@ -1,5 +1,5 @@
-//! Which functions call which, as far as it takes to say whether one may leave something in the
-//! session of its caller.
+//! Which functions call which, as far as it takes to say what one may do to the session of its
+//! caller.
 //!
 //! Owns: what servers have told of functions by their names, and what is still to be asked. A
 //! function may leave something if any of its name does, in whatever schema, or anything that it
@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::sql;
+use crate::sql::{self, Touches};
 
 /// Most names in one graph.
 const MOST: usize = 128;
@@ -18,7 +18,7 @@ const ROUNDS: u32 = 8;
 /// What servers have told of all functions of one name.
 #[derive(Debug, Default)]
 struct Told {
-    may_leave: bool,
+    touches: Touches,
     calls: Vec<Box<str>>,
 }
 
@@ -48,7 +48,7 @@ impl CallGraph {
         let is_over = self.rounds > ROUNDS || self.functions.len() > MOST;
         if is_over {
             for name in &names {
-                self.tell(name).may_leave = true;
+                self.leaves(name);
             }
             return Vec::new();
         }
@@ -57,17 +57,19 @@ impl CallGraph {
 
     /// There is a function of this name that may leave something.
     pub fn leaves(&mut self, name: &str) {
-        self.tell(name).may_leave = true;
+        self.tell(name).touches |= Touches::FUNCTION;
     }
 
     /// There is a function of this name that does what stands in `body`.
     pub fn runs(&mut self, name: &str, body: &[u8]) {
-        match sql::callees_of_body(body) {
-            Some(names) => {
-                self.want(&names);
-                self.tell(name).calls.extend(names);
-            }
-            None => self.leaves(name),
+        let Some(body) = sql::read_body(body) else {
+            return self.leaves(name);
+        };
+        self.want(&body.calls);
+        let told = self.tell(name);
+        told.calls.extend(body.calls);
+        if body.notifies {
+            told.touches |= Touches::NOTIFIES;
         }
     }
 
@@ -75,28 +77,28 @@ impl CallGraph {
         self.functions.entry(name.into()).or_default()
     }
 
-    /// Whether any of these, or whatever they call, may leave something.
-    pub fn may_leave(&self, names: &[Box<str>]) -> bool {
+    /// What these, and whatever they call, touch: `FUNCTION` where one may leave something, else
+    /// at most `NOTIFIES`.
+    pub fn touches(&self, names: &[Box<str>]) -> Touches {
+        let mut touches = Touches::NONE;
         let mut seen: HashSet<&str> = HashSet::new();
         let mut open: Vec<&str> = names.iter().map(|name| &**name).collect();
         while let Some(name) = open.pop() {
             let Some(told) = self.functions.get(name) else {
-                return true;
+                return Touches::FUNCTION;
             };
-            if told.may_leave {
-                return true;
-            }
+            touches |= told.touches;
             if seen.insert(name) {
                 open.extend(told.calls.iter().map(|name| &**name));
             }
         }
-        false
+        touches
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CallGraph, MOST};
+    use super::{CallGraph, MOST, Touches};
 
     fn names(of: &[&str]) -> Vec<Box<str>> {
         of.iter().map(|name| (*name).into()).collect()
@@ -112,9 +114,18 @@ mod tests {
         assert_eq!(graph.next_names(), names(&["c"]));
         graph.runs("c", b"begin execute x; end");
         assert!(graph.next_names().is_empty());
-        assert!(graph.may_leave(&names(&["a"])));
-        assert!(!graph.may_leave(&names(&["b"])));
-        assert!(graph.may_leave(&names(&["never asked"])));
+        assert_eq!(graph.touches(&names(&["a"])), Touches::FUNCTION);
+        assert_eq!(graph.touches(&names(&["b"])), Touches::NONE);
+        assert_eq!(graph.touches(&names(&["never asked"])), Touches::FUNCTION);
+    }
+
+    #[test]
+    fn a_notification_is_told_of_whoever_calls() {
+        let mut graph = CallGraph::default();
+        graph.want(&names(&["a"]));
+        graph.runs("a", b"begin perform b(1); end");
+        graph.runs("b", b"begin perform pg_notify('c', 'd'); end");
+        assert_eq!(graph.touches(&names(&["a"])), Touches::NOTIFIES);
     }
 
     #[test]
@@ -123,7 +134,7 @@ mod tests {
         graph.want(&names(&["a"]));
         graph.leaves("a");
         graph.runs("a", b"select 1");
-        assert!(graph.may_leave(&names(&["a"])));
+        assert!(graph.touches(&names(&["a"])).has(Touches::FUNCTION));
     }
 
     #[test]
@@ -131,7 +142,7 @@ mod tests {
         let mut graph = CallGraph::default();
         graph.want(&names(&["a"]));
         assert_eq!(graph.next_names().len(), 1);
-        assert!(!graph.may_leave(&names(&["a"])));
+        assert!(graph.touches(&names(&["a"])).is_empty());
     }
 
     #[test]
@@ -145,7 +156,7 @@ mod tests {
             rounds += 1;
             chain.runs(name, format!("select f{rounds}(1)").as_bytes());
         }
-        assert!(rounds < 20 && chain.may_leave(&names(&["f0"])));
+        assert!(rounds < 20 && chain.touches(&names(&["f0"])).has(Touches::FUNCTION));
 
         let mut crowd = CallGraph::default();
         crowd.want(
@@ -155,6 +166,6 @@ mod tests {
                 .iter(),
         );
         assert!(crowd.next_names().is_empty());
-        assert!(crowd.may_leave(&names(&["f0"])));
+        assert!(crowd.touches(&names(&["f0"])).has(Touches::FUNCTION));
     }
 }

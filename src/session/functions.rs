@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use dashmap::DashMap;
 
+use crate::sql::Touches;
+
 /// How long an answer holds, µs.
 const HOLDS_US: u64 = 300_000_000;
 
@@ -28,7 +30,7 @@ pub struct Caller {
 /// What a server has said of a statement's functions.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
-    is_harmless: bool,
+    touches: Touches,
     until_us: u64,
     age: u64,
 }
@@ -41,22 +43,22 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// Whether all that the statement calls leaves nothing; `None`: to be asked.
-    pub fn is_harmless(&self, fingerprint: u64, now_us: u64) -> Option<bool> {
+    /// What the functions that the statement calls touch; `None`: to be asked.
+    pub fn touches(&self, fingerprint: u64, now_us: u64) -> Option<Touches> {
         let answer = *self.answers.get(&fingerprint)?;
         // What was suspected may be so a while longer; what was not must not.
-        let is_valid =
-            now_us < answer.until_us && (!answer.is_harmless || answer.age == self.age());
-        is_valid.then_some(answer.is_harmless)
+        let is_suspected = answer.touches.has(Touches::FUNCTION);
+        let is_valid = now_us < answer.until_us && (is_suspected || answer.age == self.age());
+        is_valid.then_some(answer.touches)
     }
 
     /// Takes over what a server has said. `age`: that of the functions when it was asked.
-    pub fn learn(&self, fingerprint: u64, is_harmless: bool, age: u64, now_us: u64) {
+    pub fn learn(&self, fingerprint: u64, touches: Touches, age: u64, now_us: u64) {
         if self.answers.len() >= MOST {
             self.answers.clear();
         }
         let answer = Answer {
-            is_harmless,
+            touches,
             until_us: now_us.saturating_add(HOLDS_US),
             age,
         };
@@ -91,19 +93,22 @@ pub fn changes_functions(command: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Functions, HOLDS_US, MOST, changes_functions};
+    use super::{Functions, HOLDS_US, MOST, Touches, changes_functions};
+
+    const HARMLESS: Touches = Touches::NONE;
+    const LEAVING: Touches = Touches::FUNCTION;
 
     #[test]
     fn an_answer_holds_until_functions_change_or_time_is_up() {
         let functions = Functions::default();
-        assert_eq!(functions.is_harmless(1, 0), None);
-        functions.learn(1, true, functions.age(), 5);
-        functions.learn(2, false, functions.age(), 5);
-        assert_eq!(functions.is_harmless(1, HOLDS_US), Some(true));
-        assert_eq!(functions.is_harmless(1, HOLDS_US + 5), None);
+        assert_eq!(functions.touches(1, 0), None);
+        functions.learn(1, HARMLESS, functions.age(), 5);
+        functions.learn(2, LEAVING, functions.age(), 5);
+        assert_eq!(functions.touches(1, HOLDS_US), Some(HARMLESS));
+        assert_eq!(functions.touches(1, HOLDS_US + 5), None);
         functions.change();
-        assert_eq!(functions.is_harmless(1, 6), None);
-        assert_eq!(functions.is_harmless(2, 6), Some(false));
+        assert_eq!(functions.touches(1, 6), None);
+        assert_eq!(functions.touches(2, 6), Some(LEAVING));
     }
 
     #[test]
@@ -111,15 +116,15 @@ mod tests {
         let functions = Functions::default();
         let age = functions.age();
         functions.change();
-        functions.learn(1, true, age, 0);
-        assert_eq!(functions.is_harmless(1, 0), None);
+        functions.learn(1, HARMLESS, age, 0);
+        assert_eq!(functions.touches(1, 0), None);
     }
 
     #[test]
     fn the_number_of_answers_is_bounded() {
         let functions = Functions::default();
         for fingerprint in 0..3 * MOST as u64 {
-            functions.learn(fingerprint, true, 0, 0);
+            functions.learn(fingerprint, HARMLESS, 0, 0);
         }
         assert!(functions.answers.len() <= MOST);
     }

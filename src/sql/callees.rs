@@ -8,6 +8,7 @@ use super::bytes::{Byte, class_at};
 use super::calls::{Calls, Verdict};
 use super::catalog;
 use super::scan::{self, Dollar};
+use super::set_config;
 use super::touches::Touches;
 use super::{Class, Rules, Statement};
 
@@ -32,19 +33,32 @@ pub fn callees(text: &[u8], statement: &Statement, rules: Rules) -> Option<Vec<B
     (!names.is_empty() && names.len() <= MOST).then_some(names)
 }
 
-/// The same of the body of a function in SQL or PL/pgSQL; `None`: it may touch its session itself,
-/// or not all of it is understood.
-pub fn callees_of_body(body: &[u8]) -> Option<Vec<Box<str>>> {
-    let names = read(body, Rules::default(), &mut Words::default())?;
-    (names.len() <= MOST).then_some(names)
+/// What the body of a function does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// Names of functions outside pg_catalog that it may call.
+    pub calls: Vec<Box<str>>,
+    /// It may notify; nothing else that it does touches its session.
+    pub notifies: bool,
+}
+
+/// What a body in SQL or PL/pgSQL does; `None`: it may leave something in its session itself, or
+/// not all of it is understood.
+pub fn read_body(body: &[u8]) -> Option<Body> {
+    let mut words = Words::default();
+    let calls = read(body, Rules::default(), &mut words)?;
+    (calls.len() <= MOST).then_some(Body {
+        calls,
+        notifies: words.notifies,
+    })
 }
 
 /// Who looks at each token besides.
 trait Judge {
-    /// What no function of pg_catalog that is called may touch.
-    const FORBIDDEN: Touches;
     /// Reads the names.
     fn calls() -> Calls;
+    /// A function of pg_catalog is called that touches this; behind its bracket stands `rest`.
+    fn call(&mut self, touches: Touches, rest: &[u8]) -> Option<()>;
     /// An unquoted word; `None`: the text is not for us.
     fn word(&mut self, _word: &[u8]) -> Option<()> {
         Some(())
@@ -59,10 +73,12 @@ trait Judge {
 struct Known;
 
 impl Judge for Known {
-    const FORBIDDEN: Touches = Touches::FUNCTION;
-
     fn calls() -> Calls {
         Calls::default()
+    }
+
+    fn call(&mut self, touches: Touches, _rest: &[u8]) -> Option<()> {
+        (!touches.has(Touches::FUNCTION)).then_some(())
     }
 }
 
@@ -71,17 +87,29 @@ impl Judge for Known {
 struct Words {
     /// UPDATE stands before, in the same statement: SET is its own.
     is_update: bool,
-    is_behind_do: bool,
+    /// DO, or a SET of its own, stands before.
+    behind: Option<Behind>,
+    notifies: bool,
+}
+
+/// A word that decides with the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    Do,
+    Set,
 }
 
 impl Judge for Words {
-    const FORBIDDEN: Touches = Touches::FUNCTION
-        .or(Touches::SETTINGS)
-        .or(Touches::LOCKS)
-        .or(Touches::NOTIFIES);
-
     fn calls() -> Calls {
         Calls::of_code()
+    }
+
+    fn call(&mut self, touches: Touches, rest: &[u8]) -> Option<()> {
+        self.notifies |= touches.has(Touches::NOTIFIES);
+        if touches.has(Touches::FUNCTION.or(Touches::LOCKS)) {
+            return None;
+        }
+        (!touches.has(Touches::SETTINGS) || set_config::is_local(rest)).then_some(())
     }
 
     fn word(&mut self, word: &[u8]) -> Option<()> {
@@ -92,20 +120,32 @@ impl Judge for Words {
         };
         lower.copy_from_slice(word);
         lower.make_ascii_lowercase();
-        let is_behind_do = std::mem::take(&mut self.is_behind_do);
+        match self.behind.take() {
+            Some(Behind::Do) if !matches!(&*lower, b"nothing" | b"update") => return None,
+            Some(Behind::Set) => {
+                let is_local = matches!(&*lower, b"local" | b"transaction" | b"constraints");
+                return is_local.then_some(());
+            }
+            _ => {}
+        }
         match &*lower {
             b"execute" | b"temp" | b"temporary" | b"pg_temp" | b"create" | b"alter" | b"drop"
-            | b"reset" | b"listen" | b"unlisten" | b"notify" | b"load" | b"discard"
-            | b"prepare" | b"deallocate" | b"call" | b"hold" | b"refresh" | b"import" => None,
-            b"set" => self.is_update.then_some(()),
+            | b"reset" | b"listen" | b"unlisten" | b"load" | b"discard" | b"prepare"
+            | b"deallocate" | b"call" | b"hold" | b"refresh" | b"import" => None,
+            b"set" => {
+                self.behind = (!self.is_update).then_some(Behind::Set);
+                Some(())
+            }
+            b"notify" => {
+                self.notifies = true;
+                Some(())
+            }
             b"update" => {
                 self.is_update = true;
                 Some(())
             }
-            b"nothing" => Some(()),
-            _ if is_behind_do => None,
             b"do" => {
-                self.is_behind_do = true;
+                self.behind = Some(Behind::Do);
                 Some(())
             }
             b"then" | b"else" | b"loop" | b"begin" => {
@@ -122,7 +162,7 @@ impl Judge for Words {
         }
         // What a backslash means in a plain literal depends on the session.
         let is_clear = token.first() != Some(&b'\'') || !token.contains(&b'\\');
-        (is_clear && !self.is_behind_do).then_some(())
+        (is_clear && self.behind.is_none()).then_some(())
     }
 }
 
@@ -163,10 +203,10 @@ fn read<J: Judge>(text: &[u8], rules: Rules, judge: &mut J) -> Option<Vec<Box<st
                 for byte in token {
                     match calls.byte(*byte) {
                         Some((Verdict::Unknown, _)) => add(&mut names, calls.behind())?,
-                        Some((Verdict::Touches(touches), _)) if touches.has(J::FORBIDDEN) => {
-                            return None;
+                        Some((Verdict::Touches(touches), _)) => {
+                            judge.call(touches, text.get(end..)?)?;
                         }
-                        _ => {}
+                        None => {}
                     }
                 }
             }

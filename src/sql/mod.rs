@@ -56,7 +56,7 @@ mod utility;
 mod values;
 mod words;
 
-pub use callees::{callees, callees_of_body};
+pub use callees::{Body, callees, read_body};
 pub use control::{Control, control, may_be_control};
 pub use effects::{Effect, effects};
 pub use hash::of_label;

@@ -78,6 +78,20 @@ fn call(reader: &mut Reader) -> Option<Option<Vec<Effect>>> {
     }))
 }
 
+/// Whether a call, of which the bracket has been read, is for its transaction alone: its third
+/// argument is a literal that says so.
+pub(super) fn is_local(rest: &[u8]) -> bool {
+    let third = |mut reader: Reader| {
+        for _ in 0..2 {
+            let found = argument(&mut reader);
+            setting_behind(&mut reader, found)?;
+        }
+        let is_local = truth(&mut reader)?;
+        reader.takes(b')').then_some(is_local)
+    };
+    third(Reader::new(rest, false)) == Some(true)
+}
+
 /// A literal, or NULL as None.
 struct Argument(Option<Literal>);
 

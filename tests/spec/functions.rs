@@ -259,7 +259,10 @@ fn what_cannot_be_asked_about_is_taken_away() {
 }
 
 /// Pieces of bodies that leave nothing.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 25] = [
+    "set local my.var = 'x';",
+    "perform set_config('my.var', n::text, true);",
+    "perform pg_notify('anybody', 'x');",
     "n := n + 1;",
     "perform count(*) from pg_class where oid = n;",
     "update seen set m = seen.m + 1;",
@@ -361,9 +364,8 @@ fn no_body_that_leaves_anything_passes_for_one_that_does_not() {
         client.ok(if ran { "commit" } else { "rollback" });
         let has_left = client.one(LEFT) == "t";
         client.ok("discard all");
-        let calls = pgweir::sql::callees_of_body(body.as_bytes());
-        let calls_it = |names: &Vec<Box<str>>| names.iter().any(|name| &**name == "leaves_it");
-        let passes = calls.is_some_and(|names| !calls_it(&names));
+        let read = pgweir::sql::read_body(body.as_bytes());
+        let passes = read.is_some_and(|read| !read.calls.iter().any(|name| &**name == "leaves_it"));
         assert!(!(has_left && passes), "{body}");
         left += u32::from(has_left);
         harmless += u32::from(passes);
@@ -372,4 +374,20 @@ fn no_body_that_leaves_anything_passes_for_one_that_does_not() {
         left > 100 && harmless > 100,
         "{left} left something, {harmless} passed"
     );
+}
+
+#[test]
+fn what_a_function_notifies_reaches_its_own_client_with_the_answer() {
+    only_pgweir!();
+    let setting = Setting::new();
+    let mut client = setting.client();
+    client.ok(
+        "create function tells(n int) returns int language plpgsql as \
+               'begin perform pg_notify(''told'', n::text); return n; end'",
+    );
+    client.ok("listen told");
+    for n in 0..6 {
+        let reply = client.query(&format!("select tells({n})"));
+        assert_eq!(reply.notifications.len(), 1, "the call {n}");
+    }
 }

@@ -84,8 +84,8 @@ fn the_fingerprint_stands_for_the_names() {
 }
 
 fn of_body(body: &str) -> Option<Vec<String>> {
-    let found = callees_of_body(body.as_bytes())?;
-    Some(found.into_iter().map(String::from).collect())
+    let found = read_body(body.as_bytes())?;
+    Some(found.calls.into_iter().map(String::from).collect())
 }
 
 #[test]
@@ -108,6 +108,11 @@ fn bodies_that_leave_nothing_themselves() {
             &["h"],
         ),
         ("begin x := '--'; return x; end", &[]),
+        (
+            "begin perform set_config('a.b', f(1, g(2))::text, true); perform pg_notify('a', 'b'); \
+             set local work_mem = '1GB'; SET CONSTRAINTS ALL DEFERRED; notify a; end",
+            &["f", "g"],
+        ),
         (
             "begin perform pg_advisory_xact_lock(1); return nextval('s'); end",
             &[],
@@ -139,7 +144,10 @@ fn bodies_that_may_leave_something() {
         "begin -- update t\n set work_mem = '1GB'; end",
         "begin perform set_config('a', 'b', false); end",
         "begin perform pg_catalog.pg_advisory_lock(1); end",
-        "begin perform pg_notify('a', 'b'); end",
+        "begin perform set_config('a', f(1, 2), n); end",
+        "begin set local_preload_libraries = 'x'; end",
+        "begin set session work_mem = 1; end",
+        "begin set \"work_mem\" = 1; end",
         "begin create temp table a (n int); end",
         "begin select 1 into temp a; end",
         "begin execute 'set a.b = 1'; end",
@@ -158,4 +166,15 @@ fn bodies_that_may_leave_something() {
     ] {
         assert_eq!(of_body(body), None, "{body}");
     }
+}
+
+#[test]
+fn bodies_that_notify() {
+    let notifies = |body: &str| read_body(body.as_bytes()).map(|body| body.notifies);
+    assert_eq!(
+        notifies("begin perform pg_notify('a', 'b'); end"),
+        Some(true)
+    );
+    assert_eq!(notifies("begin NOTIFY a; end"), Some(true));
+    assert_eq!(notifies("begin return 1; end"), Some(false));
 }
