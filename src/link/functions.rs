@@ -17,29 +17,34 @@ use crate::wire::frame::Header;
 /// Statements that are asked about behind one transaction.
 const MOST: usize = 8;
 
-/// First letter of what is told of a function: it may leave something, or what it runs follows.
+/// First letter of what is told of a function: it may leave something; what it runs follows, in SQL
+/// or in PL/pgSQL.
 const LEAVES: u8 = b'L';
+const SQL: u8 = b'S';
 
 /// Tells of functions by their names. Those of initdb, those whose author has declared them
 /// IMMUTABLE (which an aggregate is always called) and those of these extensions are no more than
 /// their default arguments: they run no SQL that is given as text, and keep nothing but what RESET
 /// would not take away either. 16384 is the first oid behind initdb; 12, 13 and 14 are the
 /// languages internal, c and sql. A body may be 32 KiB long; one of SQL-standard form is not here.
-const QUESTION: &str = "SELECT p.proname, CASE WHEN p.oid < 16384 \
+/// Its search_path is pg_catalog.
+const QUESTION: &str = "SET LOCAL search_path = pg_catalog; \
+    SELECT p.proname, CASE WHEN p.oid < 16384 \
     OR p.provolatile = 'i' AND p.prokind = 'f' \
     OR (p.prolang IN (12, 13) AND p.proname <> 'set_limit' AND EXISTS (\
-    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid \
+    SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid \
     WHERE d.classid = 1255 AND d.objid = p.oid AND d.refclassid = 3079 AND d.deptype = 'e' \
     AND e.extname IN ('btree_gin', 'btree_gist', 'citext', 'cube', 'dict_int', 'fuzzystrmatch', \
     'h3', 'hll', 'hstore', 'intarray', 'ip4r', 'isn', 'ltree', 'pg_stat_statements', 'pg_trgm', \
     'pgcrypto', 'pgstattuple', 'postgis', 'postgis_raster', 'seg', 'sslinfo', 'unaccent', \
-    'uuid-ossp', 'vector'))) THEN 'R' \
-    WHEN p.prokind = 'f' AND pg_catalog.octet_length(p.prosrc) BETWEEN 1 AND 32768 \
-    AND (p.prolang = 14 \
-    OR EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid = p.prolang \
-    AND l.lanname = 'plpgsql')) THEN 'R' || p.prosrc ELSE 'L' END \
-    || ';' || coalesce(pg_catalog.pg_get_expr(p.proargdefaults, 0), '') \
-    FROM pg_catalog.pg_proc p WHERE p.proname IN (";
+    'uuid-ossp', 'vector'))) THEN 'S' \
+    WHEN p.prokind = 'f' AND octet_length(p.prosrc) BETWEEN 1 AND 32768 AND p.prolang = 14 \
+    THEN 'S' || p.prosrc \
+    WHEN p.prokind = 'f' AND octet_length(p.prosrc) BETWEEN 1 AND 32768 AND EXISTS (\
+    SELECT FROM pg_language l WHERE l.oid = p.prolang AND l.lanname = 'plpgsql') \
+    THEN 'P' || p.prosrc ELSE 'L' END \
+    || E'\\n;' || coalesce(pg_get_expr(p.proargdefaults, 0), '') \
+    FROM pg_proc p WHERE p.proname IN (";
 
 /// What is asked about, and not answered yet.
 #[derive(Debug, Default)]
@@ -102,7 +107,7 @@ impl Asking {
         };
         match told.split_first() {
             Some((&LEAVES, _)) | None => self.graph.leaves(name),
-            Some((_, body)) => self.graph.runs(name, body),
+            Some((&letter, body)) => self.graph.runs(name, body, letter == SQL),
         }
     }
 }
@@ -169,15 +174,19 @@ impl Link<'_> {
                 return self.send_own(sql.as_bytes(), Own::Functions);
             }
             asking.asked.clear();
+            self.give_ready();
+            return;
         }
+        let asked = std::mem::take(&mut asking.asked);
         let functions = &self.client.pool.database.functions;
         let now = now_us();
-        for caller in std::mem::take(&mut asking.asked) {
+        for caller in asked {
             let touches = match asking.is_refused {
                 true => Touches::FUNCTION,
                 false => asking.graph.touches(&caller.names),
             };
             functions.learn(caller.fingerprint, touches, asking.age, now);
         }
+        self.give_ready();
     }
 }

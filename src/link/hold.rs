@@ -9,6 +9,7 @@
 
 use super::Link;
 use crate::net::buf::LARGE;
+use crate::server::pending::Own;
 use crate::session::prepared::Statement;
 use crate::wire::frame::{HEADER, Header};
 use crate::wire::frontend::{self, tag};
@@ -87,7 +88,13 @@ impl Link<'_> {
     fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<u32> {
         let names = self.asked.as_ref().is_some_and(|asked| asked.is_sent)
             || (self.hold.may_drop && self.may_name_statement(header));
-        if self.hold.for_session || self.hold.for_columns || (names && header.tag != tag::SYNC) {
+        // What code has left is not for the client's next transaction.
+        let asks = self.server.pending.asks(Own::Pins) || self.server.pending.asks(Own::Functions);
+        if asks
+            || self.hold.for_session
+            || self.hold.for_columns
+            || (names && header.tag != tag::SYNC)
+        {
             Some(0)
         } else if outstanding >= MAX_OUTSTANDING {
             Some(RESUME_AT)

@@ -21,7 +21,8 @@ use crate::wire::backend::{self, Status};
 use crate::wire::frame::{HEADER, Header};
 
 /// What takes away the settings and channels that code may have left in a session unseen.
-const FROM_SCRATCH: &str = "RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;";
+const FROM_SCRATCH: &str =
+    "SET LOCAL statement_timeout = 0;RESET SESSION AUTHORIZATION;RESET ALL;UNLISTEN *;";
 
 /// What takes away the rest, where PostgreSQL has not said that there is none.
 const RELEASE: &str = "CLOSE ALL;DISCARD TEMP;SELECT pg_catalog.pg_advisory_unlock_all();";
@@ -59,9 +60,11 @@ pub(super) struct Ledger {
     /// A statement has changed settings by a value that its text does not say.
     unknown: Option<&'static str>,
     /// The answer about pins, while it arrives.
-    pub answer: Option<u8>,
-    /// The question about pins was sent together with its Parse.
-    pub is_fresh_question: bool,
+    pub answer: Option<Vec<u8>>,
+    /// How often it was asked again.
+    pub tries: u8,
+    /// How often the client's settings were sent again.
+    pub session_tries: u8,
     /// PostgreSQL's words when it refused the client's settings.
     pub refusal: Option<Box<(String, String)>>,
 }
@@ -117,17 +120,18 @@ impl Link<'_> {
     /// HOT. An Execute is about to be sent, whole: what it will have done.
     #[inline]
     pub(super) fn executed_deed(&mut self, header: Header) -> Option<Arc<Deed>> {
-        let portals = self.ledger.portals.as_deref()?;
+        let portals = self.ledger.portals.as_deref_mut()?;
         let unparsed = self.client.inbound.unparsed();
         let seen = &unparsed[HEADER..unparsed.len().min(header.total)];
         let portal = seen.split(|byte| *byte == 0).next().unwrap_or_default();
         let bound = if portal.is_empty() {
-            portals.unnamed.as_ref()
+            portals.unnamed.as_mut()
         } else {
-            portals.named.get(portal)
+            portals.named.get_mut(portal)
         }?;
         self.ledger.touched |= bound.touches;
-        bound.deed.clone()
+        // What has run to its end does not run again.
+        bound.deed.take()
     }
 
     /// The body of a statement that SQL prepared is executed: which values it sets is not looked at.
@@ -160,6 +164,13 @@ impl Link<'_> {
                 }
             }
             None => {}
+        }
+    }
+
+    /// A portal has brought as many rows as were asked for: what its statement does it has done.
+    pub(super) fn settle_suspended(&mut self) {
+        if let Some(deed) = self.server.pending.deed().cloned() {
+            deed.effects.iter().for_each(|effect| self.settle(effect));
         }
     }
 
@@ -302,6 +313,10 @@ impl Link<'_> {
         let touched = std::mem::take(&mut self.ledger.touched);
         self.client.has_notified |= touched.has(Touches::NOTIFIES.or(OPAQUE));
         let opaque = touched.and(OPAQUE);
+        if touched.has(Touches::CODE) {
+            // It may have made functions.
+            self.client.pool.database.functions.change();
+        }
         let unknown = self.ledger.unknown.take();
         if let Some(reason) = unknown.or_else(|| reason_of(opaque)) {
             self.server.suspect = Some(reason);

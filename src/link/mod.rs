@@ -26,6 +26,9 @@
 //! answer.rs      instead of a server
 //! flush.rs       what is left for the client when the server is gone
 //! ledger.rs      what statements did to the session
+//! pins.rs        what the server holds for its client
+//! functions.rs   whether functions may leave something in the session
+//! values.rs      what set_config() sets by parameters
 //! sequences.rs   currval() in a later transaction
 //! session.rs     the session on this server, a held BEGIN
 //! texts.rs       SQL as it goes out

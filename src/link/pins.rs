@@ -26,17 +26,29 @@ pub(super) const OPAQUE: Touches = Touches::CODE.or(Touches::FUNCTION);
 /// After what a server is asked what it holds.
 pub(super) const ASKING: Touches = PINNING.or(OPAQUE);
 
-/// What `QUESTION` tells.
+/// What `QUESTION` tells, and what code may have left.
 const ASKED: Pins = Pins::ADVISORY_LOCK.or(Pins::TEMPORARY).or(Pins::CURSOR);
 
-/// Asks a server what it holds for its session: 1 advisory locks, 2 temporary objects, 4 cursors.
-/// Whatever stands in a schema depends on it: tables, but functions and types too. 2615 is
-/// pg_namespace.
-const QUESTION: &[u8] = b"SELECT (EXISTS (SELECT FROM pg_catalog.pg_locks \
-    WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()))::int4 \
-    + 2 * (EXISTS (SELECT FROM pg_catalog.pg_depend \
-    WHERE refclassid = 2615 AND refobjid = pg_catalog.pg_my_temp_schema()))::int4 \
-    + 4 * (EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable))::int4\0\0\0";
+/// Asks a server what it holds for its session, a letter each: advisory locks, temporary objects,
+/// cursors; and whether its statement_timeout is under a second. Whatever stands in a schema depends
+/// on it: tables, but functions and types too; 2615 is pg_namespace. Means the same under any
+/// search_path, and needs no right to the views.
+const QUESTION: &str = "SELECT pg_catalog.concat(\
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_lock_status() \
+    WHERE locktype OPERATOR(pg_catalog.=) 'advisory' \
+    AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()) THEN 'l' END, \
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend \
+    WHERE refclassid OPERATOR(pg_catalog.=) 2615::pg_catalog.oid \
+    AND refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) THEN 't' END, \
+    CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_cursor() WHERE is_holdable) THEN 'c' END, \
+    CASE WHEN pg_catalog.current_setting('statement_timeout') \
+    OPERATOR(pg_catalog.~~) '%ms' THEN 's' END)";
+
+/// In front of it where it was refused: a timeout that a function has left.
+const UNHURRIED: &str = "SET LOCAL statement_timeout = 0;";
+
+/// How often it is asked, should it be cancelled together with the client's statement.
+const TRIES: u8 = 6;
 
 impl Link<'_> {
     /// HOT. Whether the server is to be asked what the transaction has left there. The client's
@@ -60,27 +72,39 @@ impl Link<'_> {
         }
     }
 
-    /// The question is planned once for each server: 35 µs of PostgreSQL instead of 130.
+    /// The question is planned once for each server: 35 µs of PostgreSQL instead of 130. Where it was
+    /// not prepared before, code may have dropped every statement: none is relied upon.
     fn send_question(&mut self) {
         self.ledger.answer = None;
+        self.ledger.tries = 0;
         let name = format!("{SERVER_PREFIX}pins");
         let mut out = Vec::with_capacity(QUESTION.len() + 80);
-        self.ledger.is_fresh_question = !std::mem::replace(&mut self.server.has_question, true);
-        if self.ledger.is_fresh_question {
-            // The name may be left from before a DEALLOCATE that nobody has seen fail.
+        if !std::mem::replace(&mut self.server.has_question, true) {
+            if self.server.may_hold {
+                self.close_statements(&mut out);
+            }
             frontend::close_statement(&mut out, name.as_bytes());
-            frontend::parse_named(&mut out, name.as_bytes(), QUESTION);
+            let text = [QUESTION.as_bytes(), &[0; 3]].concat();
+            frontend::parse_named(&mut out, name.as_bytes(), &text);
         }
         frontend::execute_named(&mut out, name.as_bytes());
         self.client.inbound.insert_parsed(&out);
         self.server.pending.push_final(Request::Own(Own::Pins));
     }
 
-    /// A row of the answer: one column of one digit.
+    /// The server has none of its statements any more, whatever code has done to them.
+    fn close_statements(&mut self, out: &mut Vec<u8>) {
+        while let Some(statement) = self.server.statements.evict_over(0) {
+            frontend::close_statement(out, statement.server_name.as_bytes());
+        }
+        self.server.slot.set_prepared(0);
+    }
+
+    /// A row of the answer: one column.
     pub(super) fn pins_row(&mut self, header: Header) {
         let whole = self.client.outbound.unparsed().get(..header.total);
-        let digit = whole.and_then(|whole| whole.last()).copied();
-        self.ledger.answer = digit.and_then(|digit| digit.checked_sub(b'0'));
+        let columns = backend::row_columns(whole.unwrap_or_default());
+        self.ledger.answer = columns.first().map(|letters| letters.to_vec());
     }
 
     /// PostgreSQL did not take the question.
@@ -88,35 +112,51 @@ impl Link<'_> {
         self.server.has_question = false;
     }
 
-    /// The answer is complete.
+    /// The answer is complete; without one it is asked again, in words that do not depend on what
+    /// the session has prepared or set.
     pub(super) fn pins_answered(&mut self) -> Result<(), End> {
-        if !self.server.has_question && !self.ledger.is_fresh_question {
-            // Something has deallocated it unseen.
-            self.send_question();
+        if self.ledger.answer.is_none() && self.ledger.tries < TRIES {
+            self.ledger.tries += 1;
+            let mut out = Vec::new();
+            self.close_statements(&mut out);
+            self.client.inbound.insert_parsed(&out);
+            self.send_own([UNHURRIED, QUESTION].concat().as_bytes(), Own::Pins);
             return Ok(());
         }
+        self.take_answer();
         self.pins_known()?;
-        self.give_ready();
+        let is_heard = self.client.listening.is_some() && self.client.has_notified;
+        if !is_heard || !self.server.pending.asks(Own::Functions) {
+            self.give_ready();
+        }
         Ok(())
+    }
+
+    /// What it holds. Without an answer all that it may, and all that code may have left.
+    fn take_answer(&mut self) {
+        let Some(letters) = self.ledger.answer.take() else {
+            if self.server.may_hold {
+                self.server.pins = self.server.pins.or(ASKED);
+            }
+            return;
+        };
+        let mut pins = self.server.pins.without(ASKED);
+        for (letter, reason) in [
+            (b'l', Pins::ADVISORY_LOCK),
+            (b't', Pins::TEMPORARY),
+            (b'c', Pins::CURSOR),
+        ] {
+            if letters.contains(&letter) {
+                pins = pins.or(reason);
+            }
+        }
+        self.server.pins = pins;
+        self.server.is_hurried = letters.contains(&b's') || self.ledger.tries > 0;
+        self.server.may_hold = false;
     }
 
     /// What the server is kept for is known.
     pub(super) fn pins_known(&mut self) -> Result<(), End> {
-        // Without an answer everything stays as it was taken to be.
-        if let Some(answer) = self.ledger.answer.take() {
-            let mut pins = self.server.pins.without(ASKED);
-            for (bit, reason) in [
-                (1, Pins::ADVISORY_LOCK),
-                (2, Pins::TEMPORARY),
-                (4, Pins::CURSOR),
-            ] {
-                if answer & bit != 0 {
-                    pins = pins.or(reason);
-                }
-            }
-            self.server.pins = pins;
-            self.server.may_hold = false;
-        }
         let has_room = self.server.show_pins(&self.client.slot, now_us());
         if !has_room {
             return Err(End::Fatal(ClientError::too_many_pins()));

@@ -115,6 +115,9 @@ impl Link<'_> {
                     return Ok(false);
                 }
                 self.observe_reply(header);
+                if header.tag == tag::PORTAL_SUSPENDED {
+                    self.settle_suspended();
+                }
                 let reply = self.server.pending.on_reply(header.tag);
                 let reply = self.heal.verdict(reply);
                 self.pass_reply(header, reply);
@@ -292,6 +295,10 @@ impl Link<'_> {
     /// Our SET has been answered: the client takes over the server's spelling.
     pub(super) fn params_applied(&mut self) -> Result<(), End> {
         if let Some(refusal) = self.ledger.refusal.take() {
+            if self.hurries(&refusal.0) {
+                self.match_settings();
+                return Ok(());
+            }
             return Err(End::Fatal(self.refusal_error(&refusal)));
         }
         self.client.params = Arc::clone(&self.server.params);

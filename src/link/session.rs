@@ -22,6 +22,9 @@ use crate::wire::frontend::{self, tag};
 /// Begins a block and makes it fail, for a client that has been told so.
 const FAILED_BLOCK: &[u8] = b"BEGIN;ROLLBACK TO SAVEPOINT pgweir_begin_was_refused";
 
+/// How often settings are sent again that a timeout has hit.
+const TRIES: u8 = 6;
+
 /// Longest Query, in bytes, that may be nothing but a COMMIT or ROLLBACK.
 const LONGEST_END: usize = 128;
 
@@ -167,8 +170,17 @@ impl Link<'_> {
         self.client.inbound.insert_parsed(&out);
     }
 
+    /// Whether the client's settings were refused by a timeout that somebody's function has left, and
+    /// are to be sent again.
+    pub(super) fn hurries(&mut self, sqlstate: &str) -> bool {
+        let is_timeout = sqlstate == "57014" && self.hold.for_session;
+        let again = is_timeout && self.ledger.session_tries < TRIES;
+        self.ledger.session_tries += u8::from(again);
+        again
+    }
+
     /// HOT. Puts what makes the server's session the client's in front of its first message.
-    fn match_settings(&mut self) {
+    pub(super) fn match_settings(&mut self) {
         if let Some(reason) = self.server.suspect.take() {
             let events = &self.client.pool.shared.events;
             events.count(
@@ -176,7 +188,9 @@ impl Link<'_> {
                 &self.client.pool.database.name,
                 reason,
             );
-            self.hold.for_session = self.changes_user();
+            // A timeout that is left may hit what takes it away: then it is sent again, and nothing of
+            // the client's must have run in between.
+            self.hold.for_session = self.changes_user() || self.server.is_hurried;
             let sql = self.session_from_scratch();
             return self.send_own(sql.as_bytes(), Own::Session);
         }

@@ -174,6 +174,10 @@ impl Link<'_> {
         if statement.names_others && self.keeps_state {
             return self.take_naming_bind(header, range, &statement);
         }
+        let deed = statement.deed.as_ref();
+        if deed.is_some_and(|deed| deed.awaits_values()) && !self.has_values(header) {
+            return Ok(false);
+        }
         let columns = self.columns(&statement, &range);
         if matches!(columns, Columns::Asked) || !self.ensure_prepared(&statement) {
             return Ok(false);

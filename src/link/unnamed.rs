@@ -220,6 +220,10 @@ impl Link<'_> {
         header: Header,
         range: Range<usize>,
     ) -> Result<bool, End> {
+        let deed = self.client.unnamed.deed.as_ref();
+        if deed.is_some_and(|deed| deed.awaits_values()) && !self.has_values(header) {
+            return Ok(false);
+        }
         let Some(names) = self.ready_unnamed() else {
             return Ok(false);
         };

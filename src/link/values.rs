@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use super::Link;
+use crate::net::buf::LARGE;
 use crate::session::deed::Deed;
 use crate::session::prepared::{Statement, Unnamed};
 use crate::sql;
-use crate::wire::frame::{self, Peeked};
+use crate::wire::frame::{self, Header, Peeked};
 use crate::wire::frontend;
 
 /// Types of a parameter whose bytes are its text in either format: found by the server, text,
@@ -19,6 +20,11 @@ const TEXTS: [u32; 4] = [0, 25, 1043, 705];
 const BOOL: u32 = 16;
 
 impl Link<'_> {
+    /// Whether the values of a Bind are here, or too long to be waited for.
+    pub(super) fn has_values(&mut self, header: Header) -> bool {
+        header.total > LARGE || self.has_whole(header)
+    }
+
     /// A Bind is about to be sent, the first message of what was received: what its portal will
     /// have done. `shared`: its statement, if it has a name.
     pub(super) fn bound_deed(

@@ -281,6 +281,7 @@ impl Pool {
             suspect: None,
             has_question: false,
             may_hold: false,
+            is_hurried: false,
             is_listening: false,
             sequences: Owner::NOBODY,
             pins: Pins::NONE,

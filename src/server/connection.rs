@@ -41,6 +41,8 @@ pub struct Server {
     pub has_question: bool,
     /// Code has run since it last said what it holds.
     pub may_hold: bool,
+    /// Its statement_timeout may be so short that it hits what takes it away.
+    pub is_hurried: bool,
     /// It listens to channels on behalf of a client that has left it.
     pub is_listening: bool,
     /// What it holds for its client, who therefore keeps it.

@@ -60,9 +60,10 @@ impl CallGraph {
         self.tell(name).touches |= Touches::FUNCTION;
     }
 
-    /// There is a function of this name that does what stands in `body`.
-    pub fn runs(&mut self, name: &str, body: &[u8]) {
-        let Some(body) = sql::read_body(body) else {
+    /// There is a function of this name that does what stands in `body`, which is in SQL or in
+    /// PL/pgSQL.
+    pub fn runs(&mut self, name: &str, body: &[u8], is_sql: bool) {
+        let Some(body) = sql::read_body(body, is_sql) else {
             return self.leaves(name);
         };
         self.want(&body.calls);
@@ -109,10 +110,10 @@ mod tests {
         let mut graph = CallGraph::default();
         graph.want(&names(&["a", "b"]));
         assert_eq!(graph.next_names(), names(&["a", "b"]));
-        graph.runs("a", b"select c(1), a(2)");
-        graph.runs("b", b"select 1");
+        graph.runs("a", b"select c(1), a(2)", true);
+        graph.runs("b", b"select 1", true);
         assert_eq!(graph.next_names(), names(&["c"]));
-        graph.runs("c", b"begin execute x; end");
+        graph.runs("c", b"begin execute x; end", true);
         assert!(graph.next_names().is_empty());
         assert_eq!(graph.touches(&names(&["a"])), Touches::FUNCTION);
         assert_eq!(graph.touches(&names(&["b"])), Touches::NONE);
@@ -123,8 +124,8 @@ mod tests {
     fn a_notification_is_told_of_whoever_calls() {
         let mut graph = CallGraph::default();
         graph.want(&names(&["a"]));
-        graph.runs("a", b"begin perform b(1); end");
-        graph.runs("b", b"begin perform pg_notify('c', 'd'); end");
+        graph.runs("a", b"begin perform b(1); end", false);
+        graph.runs("b", b"begin perform pg_notify('c', 'd'); end", false);
         assert_eq!(graph.touches(&names(&["a"])), Touches::NOTIFIES);
     }
 
@@ -133,7 +134,7 @@ mod tests {
         let mut graph = CallGraph::default();
         graph.want(&names(&["a"]));
         graph.leaves("a");
-        graph.runs("a", b"select 1");
+        graph.runs("a", b"select 1", true);
         assert!(graph.touches(&names(&["a"])).has(Touches::FUNCTION));
     }
 
@@ -154,7 +155,7 @@ mod tests {
             let next = chain.next_names();
             let Some(name) = next.first() else { break };
             rounds += 1;
-            chain.runs(name, format!("select f{rounds}(1)").as_bytes());
+            chain.runs(name, format!("select f{rounds}(1)").as_bytes(), true);
         }
         assert!(rounds < 20 && chain.touches(&names(&["f0"])).has(Touches::FUNCTION));
 

@@ -44,8 +44,11 @@ pub struct Body {
 
 /// What a body in SQL or PL/pgSQL does; `None`: it may leave something in its session itself, or
 /// not all of it is understood.
-pub fn read_body(body: &[u8]) -> Option<Body> {
-    let mut words = Words::default();
+pub fn read_body(body: &[u8], is_sql: bool) -> Option<Body> {
+    let mut words = Words {
+        is_sql,
+        ..Words::default()
+    };
     let calls = read(body, Rules::default(), &mut words)?;
     (calls.len() <= MOST).then_some(Body {
         calls,
@@ -87,6 +90,10 @@ impl Judge for Known {
 struct Words {
     /// UPDATE stands before, in the same statement: SET is its own.
     is_update: bool,
+    /// SELECT INTO makes a table: in a temporary schema, if that comes first.
+    is_sql: bool,
+    /// INSERT or MERGE stands before.
+    is_insert: bool,
     /// DO, or a SET of its own, stands before.
     behind: Option<Behind>,
     notifies: bool,
@@ -128,7 +135,13 @@ impl Judge for Words {
             }
             _ => {}
         }
+        let is_insert = std::mem::take(&mut self.is_insert);
         match &*lower {
+            b"into" if self.is_sql && !is_insert => None,
+            b"insert" | b"merge" => {
+                self.is_insert = true;
+                Some(())
+            }
             b"execute" | b"temp" | b"temporary" | b"pg_temp" | b"create" | b"alter" | b"drop"
             | b"reset" | b"listen" | b"unlisten" | b"load" | b"discard" | b"prepare"
             | b"deallocate" | b"call" | b"hold" | b"refresh" | b"import" => None,

@@ -100,8 +100,9 @@ impl Before {
             b"by" => Self::Pair(Pair::By),
             b"select" | b"distinct" | b"all" | b"where" | b"and" | b"or" | b"having" | b"when"
             | b"else" | b"case" | b"limit" | b"offset" | b"returning" | b"between" | b"like"
-            | b"ilike" | b"in" | b"from" | b"using" | b"any" | b"some" | b"variadic"
-            | b"default" | b"lateral" | b"symmetric" => Self::Operand,
+            | b"ilike" | b"in" | b"for" | b"to" | b"zone" | b"escape" | b"placing" | b"from"
+            | b"using" | b"any" | b"some" | b"variadic" | b"default" | b"lateral"
+            | b"symmetric" => Self::Operand,
             _ if catalog::find(word).keyword() == Keyword::No => Self::Name,
             _ => Self::Keyword,
         }

@@ -98,14 +98,14 @@ struct Argument(Option<Literal>);
 /// One argument with its casts, if it is a literal.
 fn argument(reader: &mut Reader) -> Option<Argument> {
     if reader.word("null") {
-        skip_cast(reader)?;
+        skip_cast(reader, &TEXT)?;
         return Some(Argument(None));
     }
     if reader.sees("text") {
         reader.word("text");
     }
     let literal = reader.literal()?;
-    skip_cast(reader)?;
+    skip_cast(reader, &TEXT)?;
     Some(Argument(Some(literal)))
 }
 
@@ -147,7 +147,7 @@ fn truth(reader: &mut Reader) -> Option<bool> {
         let _ = reader.word("bool") || reader.word("boolean");
         truth_of(&reader.literal()?.content?)?
     };
-    skip_cast(reader)?;
+    skip_cast(reader, &ANY)?;
     Some(found)
 }
 
@@ -165,15 +165,20 @@ fn truth_of(text: &str) -> Option<bool> {
     }
 }
 
+/// Types that keep a text as it is.
+const TEXT: [&str; 2] = ["text", "varchar"];
+
+/// Types that keep a truth.
+const ANY: [&str; 4] = ["text", "varchar", "bool", "boolean"];
+
 /// Casts that leave the value as it is.
-fn skip_cast(reader: &mut Reader) -> Option<()> {
+fn skip_cast(reader: &mut Reader, known: &[&str]) -> Option<()> {
     while reader.takes(b':') {
         if !reader.takes(b':') {
             return None;
         }
         let name = reader.name()?;
-        let is_known = matches!(name.as_str(), "text" | "bool" | "boolean" | "varchar");
-        is_known.then_some(())?;
+        known.contains(&name.as_str()).then_some(())?;
     }
     Some(())
 }

@@ -240,22 +240,134 @@ fn a_function_that_forgets_every_statement_is_asked_about_all_the_same() {
 }
 
 #[test]
-fn what_cannot_be_asked_about_is_taken_away() {
+fn a_lock_is_kept_whatever_the_question_meets() {
     only_pgweir!();
     let setting = Setting::new();
     let mut owner = Login::new(Pg::shared().port)
         .user("postgres")
         .database(&setting.database)
         .connect();
-    owner.ok("revoke select on pg_locks from public");
+    owner.ok("revoke select on pg_locks, pg_cursors from public");
+    owner.ok("create schema evil; grant usage on schema evil to public");
+    owner.ok("create function evil.never(text, text) returns bool language sql immutable as 'select false'");
+    owner.ok("create operator evil.= (leftarg = text, rightarg = text, function = evil.never)");
+    owner.ok("create domain evil.int4 as text");
     let mut client = setting.client();
-    client.ok("create function hides(n int) returns int language plpgsql as \
-               'begin perform pg_advisory_lock(n); create temp table hidden (n int); return n; end'");
-    client.ok("select hides(96)");
-    let mut other = setting.client();
-    assert_eq!(other.fails("select * from hidden").sqlstate(), "42P01");
-    let locks = "select count(*) from pg_locks where locktype = 'advisory' and objid = 96";
-    assert_eq!(owner.one(locks), "0");
+    client.ok(TAKES);
+    client.ok("set search_path to evil, pg_catalog, public");
+    client.ok("set statement_timeout to '900ms'");
+    client.ok("select public.takes(96)");
+    assert_soon!(
+        setting.pinned() == 1,
+        "the rights and names of the views are not needed"
+    );
+    client.query("discard all");
+    // A cancel that comes too late for the statement must not hit the question for good.
+    let held = "select count(*) from pg_lock_status() where locktype = 'advisory' \
+                and objid = 97 and pid = pg_backend_pid()";
+    let cancel = client.canceller();
+    for _ in 0..40 {
+        client.put(&query("select takes(97)"));
+        cancel();
+        let is_taken = client.until_ready().errors.is_empty();
+        let held = loop {
+            // The cancel may arrive here too.
+            let reply = client.query(held);
+            if reply.errors.is_empty() {
+                break reply.rows[0][0].clone();
+            }
+        };
+        assert!(
+            !is_taken || held.as_deref() == Some("1"),
+            "a lock that was taken is held"
+        );
+        client.query("discard all");
+    }
+}
+
+#[test]
+fn defaults_behind_a_comment_and_functions_made_by_code_count() {
+    only_pgweir!();
+    let setting = Setting::new();
+    let (mut client, mut other) = (setting.client(), setting.client());
+    let look = "select coalesce(current_setting('my.var', true), '')";
+    client.ok("create function leaves() returns text language sql as \
+               $$select set_config('my.var', 'left', false)$$");
+    client.ok(
+        "create function commented(x text default leaves()) returns text language plpgsql as \
+               $$begin return 1; end -- commented$$",
+    );
+    client.ok("create function changes() returns int language sql as 'select 1'");
+    for sql in ["select commented()", "select changes()"] {
+        for _ in 0..3 {
+            client.ok(sql);
+            assert_eq!(other.one(look), "", "{sql}");
+        }
+    }
+    client.ok(
+        "do $d$begin execute $e$create or replace function changes() returns int \
+               language sql as 'select length(leaves())'$e$; end$d$",
+    );
+    for _ in 0..3 {
+        client.ok("select changes()");
+        assert_eq!(other.one(look), "");
+    }
+}
+
+#[test]
+fn a_table_that_select_into_makes_in_a_temporary_schema_is_its_clients() {
+    only_pgweir!();
+    let setting = Setting::new();
+    let mut client = setting.client();
+    for (n, into) in ["\"pg_temp\".made", "made"].into_iter().enumerate() {
+        client.ok(&format!(
+            "create function makes{n}() returns void language sql set search_path = pg_temp as \
+             $$select 1 as a into {into}$$"
+        ));
+        for _ in 0..2 {
+            client.ok(&format!("select public.makes{n}()"));
+            assert_soon!(setting.pinned() == 1, "{into}");
+            client.query("discard all");
+            assert_soon!(setting.pinned() == 0, "{into}");
+        }
+    }
+}
+
+#[test]
+fn code_that_deallocates_everything_harms_nobody() {
+    only_pgweir!();
+    let setting = Setting::new();
+    let (mut client, mut other) = (setting.client(), setting.client());
+    client.ok("create function forgets() returns int language plpgsql as \
+               $$begin execute 'deallocate all'; return 1; end$$");
+    let run = [bind("", "s", &[]), execute("", 0), sync()].concat();
+    other.put(&[parse("s", "select 42"), sync()].concat());
+    other.until_ready();
+    for sql in [
+        "do $$begin execute 'deallocate all'; end$$",
+        "select forgets()",
+        "select forgets()",
+        "do $$begin execute 'deallocate all'; end$$",
+    ] {
+        client.ok(sql);
+        other.put(&run);
+        let reply = other.until_ready();
+        assert!(reply.errors.is_empty(), "{sql}: {:?}", reply.errors);
+    }
+}
+
+#[test]
+fn what_an_unknown_function_sets_ends_with_its_transaction() {
+    only_pgweir!();
+    let setting = Setting::new();
+    let mut client = setting.client();
+    client.ok("create function sets() returns int language plpgsql as \
+               $$begin set work_mem = '9MB'; set statement_timeout = '1ms'; return 1; end$$");
+    for _ in 0..5 {
+        client.query("select sets()");
+        assert_eq!(client.one("show work_mem"), "4MB");
+        assert_eq!(setting.client().one("show statement_timeout"), "0");
+    }
 }
 
 /// Pieces of bodies that leave nothing.
@@ -364,7 +476,7 @@ fn no_body_that_leaves_anything_passes_for_one_that_does_not() {
         client.ok(if ran { "commit" } else { "rollback" });
         let has_left = client.one(LEFT) == "t";
         client.ok("discard all");
-        let read = pgweir::sql::read_body(body.as_bytes());
+        let read = pgweir::sql::read_body(body.as_bytes(), false);
         let passes = read.is_some_and(|read| !read.calls.iter().any(|name| &**name == "leaves_it"));
         assert!(!(has_left && passes), "{body}");
         left += u32::from(has_left);

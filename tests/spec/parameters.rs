@@ -251,3 +251,32 @@ fn what_set_config_sets_by_parameters_is_the_clients_own() {
     other.ok("select 1");
     assert_eq!(client.one(setting), "again");
 }
+
+#[test]
+fn what_is_set_by_a_portal_that_is_read_in_pieces_counts() {
+    only_pgweir!();
+    let bouncer = one_server();
+    let (mut client, mut other) = (bouncer.client(), bouncer.client());
+    let setting = "select coalesce(current_setting('my.tenant', true), '')";
+    for (value, sql) in [
+        ("bound", "select set_config('my.tenant', $1, false)"),
+        ("said", "select set_config('my.tenant', 'said', false), $1"),
+    ] {
+        let run = [bind("", "", &[value]), execute("", 1), sync()].concat();
+        client.put(&[parse("", sql), run].concat());
+        client.until_ready();
+        assert_eq!(other.one(setting), "");
+        assert_eq!(client.one(setting), value);
+    }
+    let long = "x".repeat(20_000);
+    client.put(&extended(
+        "select set_config('my.tenant', $1, false)",
+        &[&long],
+    ));
+    client.until_ready();
+    assert_eq!(other.one(setting), "");
+    assert_eq!(client.one(setting), long);
+    // What a cast makes of a value is not known here, so it is not kept, and never wrong.
+    client.ok("select set_config('my.tenant', 't'::bool::text, false)");
+    assert_ne!(client.one(setting), "t");
+}

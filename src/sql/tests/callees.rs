@@ -84,7 +84,7 @@ fn the_fingerprint_stands_for_the_names() {
 }
 
 fn of_body(body: &str) -> Option<Vec<String>> {
-    let found = read_body(body.as_bytes())?;
+    let found = read_body(body.as_bytes(), false)?;
     Some(found.calls.into_iter().map(String::from).collect())
 }
 
@@ -170,11 +170,30 @@ fn bodies_that_may_leave_something() {
 
 #[test]
 fn bodies_that_notify() {
-    let notifies = |body: &str| read_body(body.as_bytes()).map(|body| body.notifies);
+    let notifies = |body: &str| read_body(body.as_bytes(), false).map(|body| body.notifies);
     assert_eq!(
         notifies("begin perform pg_notify('a', 'b'); end"),
         Some(true)
     );
     assert_eq!(notifies("begin NOTIFY a; end"), Some(true));
     assert_eq!(notifies("begin return 1; end"), Some(false));
+}
+
+#[test]
+fn select_into_makes_a_table_in_sql_alone() {
+    for (body, in_sql) in [
+        ("select 1 as a into t", false),
+        ("insert into t select 1", true),
+        (
+            "merge into t using s on true when matched then delete",
+            true,
+        ),
+        (
+            "with a as (insert into t values (1) returning *) select * from a",
+            true,
+        ),
+    ] {
+        assert_eq!(read_body(body.as_bytes(), true).is_some(), in_sql, "{body}");
+        assert!(read_body(body.as_bytes(), false).is_some(), "{body}");
+    }
 }
