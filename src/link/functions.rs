@@ -5,6 +5,7 @@
 //! pins, so the client does not wait for them.
 
 use super::Link;
+use super::pins::makes_table;
 use crate::server::pending::Own;
 use crate::session::call_graph::CallGraph;
 use crate::session::functions::Caller;
@@ -115,7 +116,10 @@ impl Asking {
 impl Link<'_> {
     /// What a statement touches that matters, known by its summary and, where it is shared, its text.
     pub(super) fn judge(&mut self, what: Summary, shared: Option<&Statement>) -> Touches {
-        let touches = self.watch.of_interest(what.touches);
+        let mut touches = self.watch.of_interest(what.touches);
+        if self.client.is_path_temporary() && makes_table(what.class, what.writes) {
+            touches |= self.watch.of_interest(Touches::TEMPORARY);
+        }
         if !touches.has(Touches::FUNCTION) {
             return touches;
         }

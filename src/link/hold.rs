@@ -33,6 +33,9 @@ pub(super) struct Hold {
     may_drop: bool,
     /// Nothing of the client's goes out before its session has been set.
     pub for_session: bool,
+    /// The server is asked what code has left: that is not for the client's next transaction, which
+    /// gets a server anew.
+    pub for_question: bool,
     /// The client's next message waits until the server has told a statement's columns.
     pub for_columns: bool,
     /// A statement whose columns have turned out to be others.
@@ -47,6 +50,7 @@ impl Link<'_> {
     pub(super) fn must_wait(&mut self, header: Header) -> bool {
         if self.server.pending.is_empty() {
             self.hold.for_session = false;
+            self.hold.for_question = false;
             self.hold.for_columns = false;
             self.hold.may_drop = false;
             self.hold.until = None;
@@ -66,6 +70,8 @@ impl Link<'_> {
             .until
             .is_none_or(|until| outstanding <= until as usize)
         {
+            let asks = |own| self.server.pending.asks(own);
+            self.hold.for_question |= asks(Own::Pins) || asks(Own::Functions);
             self.hold.until = self.reason_to_wait(header, outstanding);
             if self.hold.until.is_none() {
                 return false;
@@ -88,9 +94,7 @@ impl Link<'_> {
     fn reason_to_wait(&self, header: Header, outstanding: usize) -> Option<u32> {
         let names = self.asked.as_ref().is_some_and(|asked| asked.is_sent)
             || (self.hold.may_drop && self.may_name_statement(header));
-        // What code has left is not for the client's next transaction.
-        let asks = self.server.pending.asks(Own::Pins) || self.server.pending.asks(Own::Functions);
-        if asks
+        if self.hold.for_question
             || self.hold.for_session
             || self.hold.for_columns
             || (names && header.tag != tag::SYNC)

@@ -3,7 +3,7 @@
 //! Owns: when the server is asked, the question, and what its answer means. Nobody counts locks or
 //! tables: PostgreSQL says what is left.
 
-use super::{End, Link};
+use super::{ClientSide, End, Link};
 use crate::error::ClientError;
 use crate::server::pending::{Own, Request};
 use crate::session::prepared::SERVER_PREFIX;
@@ -176,6 +176,26 @@ impl Link<'_> {
             self.client.outbound.insert_parsed(&ready);
         }
     }
+}
+
+impl ClientSide {
+    /// HOT. Whether its search_path names the temporary schema: a table of no schema may be temporary.
+    #[inline]
+    pub(super) fn is_path_temporary(&self) -> bool {
+        let settings = self.session.settings();
+        let path = if settings.is_empty() {
+            None
+        } else {
+            settings.get("search_path")
+        };
+        path.is_some_and(|path| path.contains("pg_temp"))
+    }
+}
+
+/// Whether a statement of this class makes tables or what is like them. `writes`: of a SELECT, that
+/// it may be a SELECT INTO.
+pub(super) fn makes_table(class: Class, writes: bool) -> bool {
+    class == Class::Ddl || class == Class::Select && writes
 }
 
 /// What a server may be kept for after statements of these kinds.

@@ -54,9 +54,10 @@ impl Link<'_> {
             }
         }
         // A frame that has begun after the last ReadyForQuery belongs to this client's session.
-        // A message that has waited for this answer is still to be sent on this server.
-        self.complete =
-            self.is_free() && !self.hold.is_held && self.client.outbound.unparsed().is_empty();
+        // A message that has waited for this answer is still to be sent on this server, but for one
+        // that begins another transaction.
+        let is_held = self.hold.is_held && !self.hold.for_question;
+        self.complete = self.is_free() && !is_held && self.client.outbound.unparsed().is_empty();
         self.observe_arrival();
         Ok(())
     }

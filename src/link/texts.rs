@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Link;
 use super::functions::Asking;
-use super::pins::may_unpin;
+use super::pins::{makes_table, may_unpin};
 use crate::insight::tracker::{Text, Tracker};
 use crate::session::deed::{Deed, Deeds, Watch};
 use crate::session::functions::Functions;
@@ -91,6 +91,7 @@ impl Link<'_> {
             began: now,
             watch: self.watch,
             functions: &self.client.pool.database.functions,
+            is_path_temporary: self.client.is_path_temporary(),
             asking: &mut self.asking,
             is_pinned,
             rules,
@@ -162,6 +163,7 @@ impl Link<'_> {
             began: streaming.began,
             watch: self.watch,
             functions: &self.client.pool.database.functions,
+            is_path_temporary: self.client.is_path_temporary(),
             asking: &mut self.asking,
             is_pinned,
             rules: self.client.params.rules(),
@@ -198,6 +200,7 @@ impl Link<'_> {
             began,
             watch: self.watch,
             functions: &self.client.pool.database.functions,
+            is_path_temporary: self.client.is_path_temporary(),
             asking: &mut self.asking,
             is_pinned,
             rules: self.client.params.rules(),
@@ -247,6 +250,7 @@ impl Link<'_> {
             began: self.observed.batch_us,
             watch: self.watch,
             functions: &self.client.pool.database.functions,
+            is_path_temporary: self.client.is_path_temporary(),
             asking: &mut self.asking,
             is_pinned,
             rules,
@@ -264,6 +268,8 @@ struct Reader<'a> {
     began: u64,
     watch: Watch,
     functions: &'a Functions,
+    /// Tables are made in a temporary schema unless another is named.
+    is_path_temporary: bool,
     asking: &'a mut Option<Box<Asking>>,
     /// The client keeps its server: what may end that matters too.
     is_pinned: bool,
@@ -285,6 +291,9 @@ impl Reader<'_> {
             && let Some(known) = self.called(statement, bytes)
         {
             touches = touches.without(Touches::FUNCTION).or(known);
+        }
+        if self.is_path_temporary && makes_table(statement.class, statement.writes) {
+            touches |= self.watch.of_interest(Touches::TEMPORARY);
         }
         if self.is_pinned {
             touches |= may_unpin(statement.class);

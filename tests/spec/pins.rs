@@ -1,7 +1,7 @@
 //! What really needs one server keeps it, and only for as long: advisory locks of the session,
 //! temporary tables, cursors WITH HOLD, LOAD (`max_pins`, `pin_timeout`).
 
-use crate::support::frames::query;
+use crate::support::frames::{extended, query};
 use crate::support::{Bouncer, Pg, RawClient, Running};
 use crate::{assert_soon, only_pgweir};
 use std::time::Duration;
@@ -239,4 +239,25 @@ fn a_temporary_table_that_a_function_makes_keeps_the_server() {
         "select make_it()",
         "drop table made",
     );
+}
+
+#[test]
+fn a_table_is_temporary_by_the_search_path_too() {
+    only_pgweir!();
+    let bouncer = two_servers();
+    let mut client = bouncer.client();
+    client.ok("set search_path to pg_temp, public");
+    let ways = [
+        query("create table kept (n int)"),
+        query("select 1 as n into kept"),
+        query("begin; create table kept (n int); commit"),
+        extended("create table kept (n int)", &[]),
+    ];
+    for way in ways {
+        client.put(&way);
+        client.until_ready();
+        assert_soon!(pinned(&bouncer) == 1, "it keeps the server");
+        client.ok("drop table kept");
+        assert_soon!(pinned(&bouncer) == 0, "it gives the server back");
+    }
 }
