@@ -100,7 +100,7 @@ impl Asking {
     /// A row: name, and what there is to tell of it.
     fn row(&mut self, whole: &[u8]) {
         let columns = backend::row_columns(whole);
-        let (Some(name), Some(told)) = (columns.first(), columns.get(1)) else {
+        let (Some(Some(name)), Some(Some(told))) = (columns.first(), columns.get(1)) else {
             return;
         };
         let Ok(name) = std::str::from_utf8(name) else {

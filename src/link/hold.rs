@@ -71,7 +71,7 @@ impl Link<'_> {
             .is_none_or(|until| outstanding <= until as usize)
         {
             let asks = |own| self.server.pending.asks(own);
-            self.hold.for_question |= asks(Own::Pins) || asks(Own::Functions);
+            self.hold.for_question |= asks(Own::Pins) || asks(Own::Values) || asks(Own::Functions);
             self.hold.until = self.reason_to_wait(header, outstanding);
             if self.hold.until.is_none() {
                 return false;

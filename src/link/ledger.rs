@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::pins::{ASKING, OPAQUE, may_unpin};
+use super::values::AskedSettings;
 use super::{End, Link};
 use crate::error::ClientError;
 use crate::server::pending::Own;
@@ -59,12 +60,16 @@ pub(super) struct Ledger {
     has_failed: bool,
     /// A statement has changed settings by a value that its text does not say.
     unknown: Option<&'static str>,
+    /// Settings whose values only the server knows.
+    pub asked: AskedSettings,
     /// The answer about pins, while it arrives.
     pub answer: Option<Vec<u8>>,
     /// How often it was asked again.
     pub tries: u8,
     /// How often the client's settings were sent again.
     pub session_tries: u8,
+    /// How often there was no room for one more pin.
+    pub room_tries: u8,
     /// PostgreSQL's words when it refused the client's settings.
     pub refusal: Option<Box<(String, String)>>,
 }
@@ -156,7 +161,7 @@ impl Link<'_> {
         self.sequences_command(header);
         match self.server.pending.deed().cloned() {
             Some(deed) => deed.effects.iter().for_each(|effect| self.settle(effect)),
-            None if self.is_changing() || self.ledger.has_failed => {
+            None if self.is_changing() || self.ledger.has_failed || self.ledger.asked.is_any() => {
                 match &self.client.outbound.unparsed()[HEADER..header.total] {
                     b"COMMIT\0" | b"PREPARE TRANSACTION\0" => self.committed(),
                     b"ROLLBACK\0" => self.rolled_back(),
@@ -189,6 +194,8 @@ impl Link<'_> {
             self.sequences_kept();
         } else if own == Own::Pins {
             self.question_refused();
+        } else if own == Own::Values {
+            self.server.suspect = Some("set_config");
         } else if own == Own::Functions {
             self.functions_refused();
         }
@@ -211,9 +218,13 @@ impl Link<'_> {
     }
 
     fn settle(&mut self, effect: &Effect) {
-        if let Effect::Unknown(reason) = effect {
-            self.ledger.unknown = Some(reason);
-            return;
+        match effect {
+            Effect::Unknown(reason) => {
+                self.ledger.unknown = Some(reason);
+                return;
+            }
+            Effect::Asked(name) => return self.ledger.asked.note(name),
+            _ => {}
         }
         let shared = &self.client.pool.shared;
         let (store, tracked) = (&shared.settings, &*shared.tracked);
@@ -254,6 +265,7 @@ impl Link<'_> {
 
     fn rolled_back(&mut self) {
         self.ledger.has_failed = false;
+        self.ledger.asked.forget();
         self.client.session.rolled_back();
         self.server.session.rolled_back();
     }
@@ -321,9 +333,11 @@ impl Link<'_> {
         if let Some(reason) = unknown.or_else(|| reason_of(opaque)) {
             self.server.suspect = Some(reason);
         }
+        let can_ask = self.in_frame == 0 && self.server.pending.is_done();
         if touched.has(ASKING) {
             self.ask_pins(touched);
         }
+        self.ask_values(can_ask);
         if unknown == Some("listen") {
             let error = ClientError::listen_failed("the name of the channel was not understood");
             return Err(End::Fatal(error));
@@ -335,6 +349,7 @@ impl Link<'_> {
     pub(super) fn own_row(&mut self, header: Header) {
         match self.server.pending.own() {
             Some(Own::Pins) => self.pins_row(header),
+            Some(Own::Values) => self.values_row(header),
             Some(Own::Functions) => self.functions_row(header),
             _ => {}
         }
@@ -345,6 +360,7 @@ impl Link<'_> {
         match own {
             Own::Session => self.params_applied()?,
             Own::Pins => self.pins_answered()?,
+            Own::Values => self.values_answered(),
             Own::Functions => self.functions_answered(),
             Own::FailedBlock | Own::Sequences => {}
         }

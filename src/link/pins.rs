@@ -50,6 +50,9 @@ const UNHURRIED: &str = "SET LOCAL statement_timeout = 0;";
 /// How often it is asked, should it be cancelled together with the client's statement.
 const TRIES: u8 = 6;
 
+/// How often it is asked while there is no room for one more pin: some milliseconds.
+const ROOM_TRIES: u8 = 100;
+
 impl Link<'_> {
     /// HOT. Whether the server is to be asked what the transaction has left there. The client's
     /// ReadyForQuery waits for the answer: should it be refused, it hears of it as of its statement.
@@ -104,7 +107,9 @@ impl Link<'_> {
     pub(super) fn pins_row(&mut self, header: Header) {
         let whole = self.client.outbound.unparsed().get(..header.total);
         let columns = backend::row_columns(whole.unwrap_or_default());
-        self.ledger.answer = columns.first().map(|letters| letters.to_vec());
+        self.ledger.answer = columns
+            .first()
+            .map(|letters| letters.unwrap_or_default().to_vec());
     }
 
     /// PostgreSQL did not take the question.
@@ -124,12 +129,29 @@ impl Link<'_> {
             return Ok(());
         }
         self.take_answer();
+        if self.awaits_room() {
+            self.send_question();
+            return Ok(());
+        }
         self.pins_known()?;
         let is_heard = self.client.listening.is_some() && self.client.has_notified;
         if !is_heard || !self.server.pending.asks(Own::Functions) {
             self.give_ready();
         }
         Ok(())
+    }
+
+    /// Whether there is no room for one more pin, and it may be there in a moment: PostgreSQL has given
+    /// this client the lock of another, whose server is about to say so.
+    fn awaits_room(&mut self) -> bool {
+        let awaits = self.ledger.room_tries < ROOM_TRIES
+            && !self.server.show_pins(&self.client.slot, now_us());
+        self.ledger.room_tries = if awaits {
+            self.ledger.room_tries + 1
+        } else {
+            0
+        };
+        awaits
     }
 
     /// What it holds. Without an answer all that it may, and all that code may have left.

@@ -163,7 +163,8 @@ impl Link<'_> {
     /// Terminate. Requests sent ahead of it are still carried out, as PostgreSQL would; what has no
     /// Sync behind it would be rolled back there.
     fn on_terminate(&mut self) -> Result<bool, End> {
-        if !self.server.pending.awaits_ready() {
+        // Nobody is there to end a COPY.
+        if !self.server.pending.awaits_ready() || self.server.pending.in_copy() {
             return Err(End::ClientGone("client close request"));
         }
         self.leaving = true;

@@ -1,14 +1,18 @@
-//! What `set_config()` with parameters sets: known as soon as its values are bound.
+//! What `set_config()` sets where its text does not say so: with parameters it is known as soon as
+//! their values are bound, for all else PostgreSQL is asked what has come of it.
 //!
-//! Owns: reading a Bind together with its statement. Only values that mean the same in every format.
+//! Owns: reading a Bind together with its statement (only values that mean the same in every format),
+//! and the question about settings of which just the name is known.
 
 use std::sync::Arc;
 
 use super::Link;
 use crate::net::buf::LARGE;
+use crate::server::pending::Own;
 use crate::session::deed::Deed;
 use crate::session::prepared::{Statement, Unnamed};
 use crate::sql;
+use crate::wire::backend;
 use crate::wire::frame::{self, Header, Peeked};
 use crate::wire::frontend;
 
@@ -19,7 +23,89 @@ const TEXTS: [u32; 4] = [0, 25, 1043, 705];
 /// The type bool.
 const BOOL: u32 = 16;
 
+/// Most settings that are asked about behind one transaction.
+const MOST: usize = 16;
+
+/// Settings whose values only the server knows.
+#[derive(Debug, Default)]
+pub(super) struct AskedSettings {
+    names: Vec<Box<str>>,
+    /// Those that the server has been asked about, and its answer.
+    sent: Vec<Box<str>>,
+    values: Vec<Option<Vec<u8>>>,
+}
+
+impl AskedSettings {
+    /// A statement has set this one.
+    pub fn note(&mut self, name: &str) {
+        if !self.names.iter().any(|known| &**known == name) {
+            self.names.push(name.into());
+        }
+    }
+
+    /// HOT. Whether there are any.
+    #[inline]
+    pub fn is_any(&self) -> bool {
+        !self.names.is_empty()
+    }
+
+    /// What had set them is undone.
+    pub fn forget(&mut self) {
+        self.names.clear();
+    }
+}
+
 impl Link<'_> {
+    /// The transaction is over: asks what has become of settings. `can_ask`: nothing of the client's
+    /// is on its way.
+    pub(super) fn ask_values(&mut self, can_ask: bool) {
+        let names = std::mem::take(&mut self.ledger.asked.names);
+        if names.is_empty() {
+            return;
+        }
+        if !can_ask || names.len() > MOST {
+            self.server.suspect = Some("set_config");
+            return;
+        }
+        let values = names.iter().map(|name| {
+            let name = sql::quoted(name);
+            format!("pg_catalog.current_setting({name}, true)")
+        });
+        let question = format!("SELECT {}", values.collect::<Vec<_>>().join(", "));
+        self.ledger.asked.sent = names;
+        self.ledger.asked.values.clear();
+        self.send_own(question.as_bytes(), Own::Values);
+    }
+
+    /// The row of the answer.
+    pub(super) fn values_row(&mut self, header: Header) {
+        let whole = self.client.outbound.unparsed().get(..header.total);
+        let columns = backend::row_columns(whole.unwrap_or_default());
+        let columns = columns.into_iter().map(|value| value.map(<[u8]>::to_vec));
+        self.ledger.asked.values = columns.collect();
+    }
+
+    /// The answer is complete: the client has these values from now on, as if it had SET them.
+    pub(super) fn values_answered(&mut self) {
+        let names = std::mem::take(&mut self.ledger.asked.sent);
+        let values = std::mem::take(&mut self.ledger.asked.values);
+        let shared = Arc::clone(&self.client.pool.shared);
+        for (name, value) in names.iter().zip(values) {
+            let Some(value) = value else { continue };
+            let Ok(value) = String::from_utf8(value) else {
+                self.server.suspect = Some("set_config");
+                continue;
+            };
+            for effect in sql::set_to(name, &value) {
+                let (store, tracked) = (&shared.settings, &*shared.tracked);
+                self.client.session.apply(&effect, store, tracked);
+                self.server.session.apply(&effect, store, tracked);
+            }
+        }
+        self.client.session.committed();
+        self.server.session.committed();
+    }
+
     /// Whether the values of a Bind are here, or too long to be waited for.
     pub(super) fn has_values(&mut self, header: Header) -> bool {
         header.total > LARGE || self.has_whole(header)

@@ -25,7 +25,7 @@ use crate::session::functions::Functions;
 use crate::session::params::Tracked;
 use crate::session::prepared::Dictionary;
 use crate::session::settings::SettingsStore;
-use crate::stats::clock::{as_us, now_us};
+use crate::stats::clock::now_us;
 use crate::stats::{Averages, Events, LaneCounters, Registry};
 
 /// What a reload replaces as a whole.
@@ -158,19 +158,24 @@ pub struct Database {
     /// As clients name it.
     pub name: Arc<str>,
     /// Made from `*`.
-    pub is_auto: bool,
+    is_auto: AtomicBool,
     /// PAUSE db or KILL is in force.
     pub paused: AtomicBool,
     /// DISABLE is in force.
     pub disabled: AtomicBool,
     entry: ArcSwap<DatabaseConfig>,
-    last_used_us: AtomicU64,
+    pub(super) last_used_us: AtomicU64,
     schema_age: AtomicU64,
     /// What is known of the functions that statements call.
     pub functions: Functions,
 }
 
 impl Database {
+    /// Made from `*`.
+    pub fn is_auto(&self) -> bool {
+        self.is_auto.load(Relaxed)
+    }
+
     /// HOT. Another number behind each change of the schema by a client.
     pub fn schema_age(&self) -> u64 {
         self.schema_age.load(Relaxed)
@@ -282,7 +287,7 @@ impl Directory {
     fn add(&self, name: &str, entry: DatabaseConfig, is_auto: bool) -> Arc<Database> {
         let database = Arc::new(Database {
             name: Arc::from(name),
-            is_auto,
+            is_auto: AtomicBool::new(is_auto),
             paused: AtomicBool::new(false),
             disabled: AtomicBool::new(false),
             entry: ArcSwap::from_pointee(entry),
@@ -389,10 +394,15 @@ impl Directory {
         self.shared.insight.apply(&settings);
         let tls_changed = before.server_tls.fingerprint() != live.server_tls.fingerprint();
         for database in self.databases() {
-            let entry = if database.is_auto {
+            let listed = live.config.databases.get(&*database.name);
+            // COMPAT: one that was made from `*` takes a line of its own as soon as there is one.
+            if listed.is_some() {
+                database.is_auto.store(false, Relaxed);
+            }
+            let entry = if database.is_auto() {
                 live.config.auto_database.as_ref()
             } else {
-                live.config.databases.get(&*database.name)
+                listed
             };
             match entry {
                 Some(entry) => self.update(&database, entry, tls_changed),
@@ -426,7 +436,7 @@ impl Directory {
         }
     }
 
-    fn drop_database(&self, database: &Arc<Database>) {
+    pub(super) fn drop_database(&self, database: &Arc<Database>) {
         log::info!(
             "dropping database '{}' as it does not exist anymore or inactive auto-database",
             database.name
@@ -454,26 +464,6 @@ impl Directory {
             });
         for pool in removed {
             pool.remove();
-        }
-    }
-
-    /// autodb_idle_timeout: auto databases that nobody uses are forgotten with their statistics.
-    pub(super) fn expire_auto_databases(&self, now: u64) {
-        let timeout = as_us(self.shared.live().config.settings.autodb_idle_timeout);
-        if timeout == 0 || self.state() == ProcessState::Paused {
-            return;
-        }
-        for database in self.databases() {
-            if !database.is_auto {
-                continue;
-            }
-            if self.is_used(&database) {
-                database.last_used_us.store(now, Relaxed);
-            } else if now.saturating_sub(database.last_used_us.load(Relaxed)) > timeout
-                && !database.paused.load(Relaxed)
-            {
-                self.drop_database(&database);
-            }
         }
     }
 

@@ -4,14 +4,15 @@
 //! third of a second late, as in PgBouncer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::launch::Allowance;
 use super::release::absorb;
-use super::{Directory, Pool};
+use super::{Directory, Pool, ProcessState};
 use crate::net::dns::Dropped;
 use crate::stats::ServerState;
-use crate::stats::clock::now_us;
+use crate::stats::clock::{as_us, now_us};
 
 /// Time between two rounds.
 pub const TICK: Duration = Duration::from_millis(333);
@@ -118,5 +119,27 @@ impl Pool {
             })
         });
         self.untie_nested(now);
+    }
+}
+
+impl Directory {
+    /// autodb_idle_timeout: auto databases that nobody uses are forgotten with their statistics.
+    fn expire_auto_databases(&self, now: u64) {
+        let timeout = as_us(self.shared.live().config.settings.autodb_idle_timeout);
+        if timeout == 0 || self.state() == ProcessState::Paused {
+            return;
+        }
+        for database in self.databases() {
+            if !database.is_auto() {
+                continue;
+            }
+            if self.is_used(&database) {
+                database.last_used_us.store(now, Relaxed);
+            } else if now.saturating_sub(database.last_used_us.load(Relaxed)) > timeout
+                && !database.paused.load(Relaxed)
+            {
+                self.drop_database(&database);
+            }
+        }
     }
 }

@@ -178,7 +178,8 @@ impl Pool {
     /// One more server is kept by its client; false when `max_pins` are already.
     pub(crate) fn pin(&self) -> bool {
         let max = self.lock().limits.max_pins;
-        self.pinned.fetch_add(1, Relaxed) < max
+        let more = |pinned| (pinned < max).then_some(pinned + 1);
+        self.pinned.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
     /// One less.

@@ -54,13 +54,13 @@ impl PooledServer {
         if is_pinned == self.is_pinned {
             return true;
         }
-        self.is_pinned = is_pinned;
         if is_pinned {
-            self.place.pool.pin()
-        } else {
-            self.place.pool.unpin();
-            true
+            self.is_pinned = self.place.pool.pin();
+            return self.is_pinned;
         }
+        self.is_pinned = false;
+        self.place.pool.unpin();
+        true
     }
 
     /// Closes the connection, with the reason for the log.

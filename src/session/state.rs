@@ -120,6 +120,7 @@ impl SessionState {
             | Effect::Rollback(_)
             | Effect::DiscardTemp
             | Effect::ResetLocal(_)
+            | Effect::Asked(_)
             | Effect::Unknown(_) => {}
         }
     }

@@ -8,7 +8,7 @@
 use super::bytes::Byte;
 use super::reader::Reader;
 use super::statements::each_statement;
-use super::{CAP, Rules, Statement, Touches, assign, set_config};
+use super::{CAP, Class, Rules, Statement, Touches, assign, set_config};
 
 /// One change of the session. Names are as PostgreSQL folds them: lower case unless quoted; those
 /// of settings are always in lower case, since PostgreSQL looks them up without regard to it.
@@ -59,6 +59,8 @@ pub enum Effect {
     Release(Box<str>),
     /// ROLLBACK TO.
     RollbackTo(Box<str>),
+    /// `set_config()` of this setting to what only the server can compute.
+    Asked(Box<str>),
     /// It may change settings in a way that its text does not say; what, for the counter.
     Unknown(&'static str),
 }
@@ -88,26 +90,35 @@ pub fn effects(text: &[u8], statement: &Statement, rules: Rules) -> Vec<Effect> 
     let is_whole = !statement.is_truncated && !part.is_empty();
     match is_whole.then(|| read(part, rules)).flatten() {
         Some(read) => found.extend(read),
-        None => found.extend(unread(part, touches)),
+        None => found.extend(unread(part, statement, rules)),
     }
     found
 }
 
 /// What a statement that is not understood may have done.
-fn unread(part: &[u8], touches: Touches) -> Option<Effect> {
+fn unread(part: &[u8], statement: &Statement, rules: Rules) -> Vec<Effect> {
+    let touches = statement.touches;
     let mut reader = Reader::new(part, false);
     let what = if touches.has(Touches::LISTENING) {
         "listen"
     } else if touches.has(Touches::TRANSACTION) {
         "transaction"
     } else if !touches.has(Touches::SETTINGS) {
-        return None;
+        return Vec::new();
     } else if reader.word("set") || reader.word("reset") {
         "set"
     } else {
+        let is_planned = matches!(
+            statement.class,
+            Class::Select | Class::Insert | Class::Update | Class::Delete | Class::Merge
+        );
+        let is_whole = is_planned && !statement.is_truncated;
+        if let Some(names) = is_whole.then(|| set_config::names(part, rules)).flatten() {
+            return names.into_iter().map(Effect::Asked).collect();
+        }
         "set_config"
     };
-    Some(Effect::Unknown(what))
+    vec![Effect::Unknown(what)]
 }
 
 /// A whole text whose encoding hides where literals end: read as statements if it is ASCII.

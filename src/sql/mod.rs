@@ -64,6 +64,7 @@ pub use lasting::is_lasting;
 pub use names::{mask_application, verb_and_relation};
 pub use prepared::{NameUse, NameUses, Usage, is_plain, may_name_prepared, prepared_names};
 pub use reader::quoted;
+pub use set_config::set_to;
 pub use statements::{each_statement, normalise, redact, single};
 pub use stream::Stream;
 pub use tags::tags;

@@ -5,6 +5,7 @@
 //! to the server alone, is not understood.
 //! Source: `set_config_by_name`, `parse_bool`.
 
+use super::Rules;
 use super::assign;
 use super::bytes::Byte;
 use super::effects::Effect;
@@ -31,8 +32,27 @@ const FOLLOWING: [&str; 16] = [
     "for",
 ];
 
+/// Functions of one row that stand beside such calls, and decide nothing.
+const BESIDE: [&str; 12] = [
+    "now",
+    "clock_timestamp",
+    "statement_timestamp",
+    "transaction_timestamp",
+    "pg_backend_pid",
+    "txid_current",
+    "pg_current_xact_id",
+    "current_setting",
+    "current_database",
+    "current_schema",
+    "version",
+    "pg_is_in_recovery",
+];
+
 /// A list of a SELECT, behind that word.
 pub(super) fn select(mut reader: Reader) -> Option<Vec<Effect>> {
+    if reader.takes(b'*') {
+        return from(reader);
+    }
     let mut found = Vec::new();
     loop {
         found.extend(call(&mut reader)?.unwrap_or_default());
@@ -41,6 +61,19 @@ pub(super) fn select(mut reader: Reader) -> Option<Vec<Effect>> {
             return reader.is_over().then_some(found);
         }
     }
+}
+
+/// `* FROM set_config(...) [AS] name`: one row, as JDBC calls it.
+fn from(mut reader: Reader) -> Option<Vec<Effect>> {
+    if !reader.word("from") {
+        return None;
+    }
+    let found = call(&mut reader)??;
+    reader.word("as");
+    if !reader.is_over() {
+        reader.name()?;
+    }
+    reader.is_over().then_some(found)
 }
 
 /// The call that an item of the list begins with: what it does. `Some(None)`: it is no such call;
@@ -78,6 +111,43 @@ fn call(reader: &mut Reader) -> Option<Option<Vec<Effect>>> {
     }))
 }
 
+/// The settings that the calls in a statement name; None if not every name is a literal.
+pub(super) fn names(part: &[u8], rules: Rules) -> Option<Vec<Box<str>>> {
+    let mut reader = Reader::new(part, rules.backslash_quotes);
+    let mut names: Vec<Box<str>> = Vec::new();
+    while reader.class().is_some() {
+        if !reader.name_is("set_config") {
+            reader.any()?;
+            continue;
+        }
+        reader.name()?;
+        if !reader.takes(b'(') {
+            continue;
+        }
+        let mut name = argument(&mut reader)?.0?.content?;
+        name.make_ascii_lowercase();
+        if !reader.takes(b',') {
+            return None;
+        }
+        if !names.iter().any(|known| **known == *name) {
+            names.push(name.into());
+        }
+    }
+    (!names.is_empty()).then_some(names)
+}
+
+/// What makes this the value of a setting, as `set_config()` takes it.
+pub fn set_to(setting: &str, value: &str) -> Vec<Effect> {
+    let value = Literal::of(value).sql;
+    if LISTS.contains(&setting) {
+        return vec![Effect::SetList {
+            name: setting.into(),
+            value: value.into(),
+        }];
+    }
+    assign::configured(setting, Some(value))
+}
+
 /// Whether a call, of which the bracket has been read, is for its transaction alone: its third
 /// argument is a literal that says so.
 pub(super) fn is_local(rest: &[u8]) -> bool {
@@ -101,12 +171,35 @@ fn argument(reader: &mut Reader) -> Option<Argument> {
         skip_cast(reader, &TEXT)?;
         return Some(Argument(None));
     }
+    let start = *reader;
+    if let Some(inside) = wrapped(reader) {
+        skip_cast(reader, &TEXT)?;
+        return Some(inside);
+    }
+    *reader = start;
     if reader.sees("text") {
         reader.word("text");
     }
     let literal = reader.literal()?;
     skip_cast(reader, &TEXT)?;
     Some(Argument(Some(literal)))
+}
+
+/// An argument in brackets, or `CAST(... AS text)`.
+fn wrapped(reader: &mut Reader) -> Option<Argument> {
+    let is_cast = reader.word("cast");
+    if !reader.takes(b'(') {
+        return None;
+    }
+    let inside = argument(reader)?;
+    if is_cast {
+        if !reader.word("as") {
+            return None;
+        }
+        let name = reader.name()?;
+        TEXT.contains(&name.as_str()).then_some(())?;
+    }
+    reader.takes(b')').then_some(inside)
 }
 
 /// Moves behind the comma that ends an argument, whatever that is; an argument that is longer than
@@ -183,8 +276,8 @@ fn skip_cast(reader: &mut Reader, known: &[&str]) -> Option<()> {
     Some(())
 }
 
-/// The rest of an item of the list, up to its comma. Not with brackets: a function that returns a
-/// set decides how often the whole list is evaluated.
+/// The rest of an item of the list, up to its comma. Not with brackets, but for functions that are
+/// known: one that returns a set decides how often the whole list is evaluated.
 fn rest_of_item(reader: &mut Reader) -> Option<()> {
     loop {
         match reader.class() {
@@ -192,12 +285,25 @@ fn rest_of_item(reader: &mut Reader) -> Option<()> {
             Some(Byte::Open | Byte::Close) => return None,
             _ => {}
         }
+        if BESIDE.iter().any(|name| reader.word(name)) && reader.takes(b'(') {
+            skip_to_close(reader)?;
+            continue;
+        }
         let is_more = FOLLOWING.iter().any(|word| reader.sees(word));
         if is_more || reader.name_is("set_config") {
             return None;
         }
         reader.any()?;
     }
+}
+
+/// Moves behind the bracket that closes, over literals and names alone.
+fn skip_to_close(reader: &mut Reader) -> Option<()> {
+    while !reader.takes(b')') {
+        let is_plain = !matches!(reader.class()?, Byte::Open | Byte::Semicolon);
+        is_plain.then(|| reader.any())??;
+    }
+    Some(())
 }
 
 /// Settings whose value is a list of names, and quoted by SET: one literal there is one name, here

@@ -73,16 +73,16 @@ pub fn parameter_status(whole: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.is_empty().then_some((name, value))
 }
 
-/// The values of a whole DataRow; NULLs are left out.
-pub fn row_columns(whole: &[u8]) -> Vec<&[u8]> {
+/// The values of a whole DataRow; NULL is `None`.
+pub fn row_columns(whole: &[u8]) -> Vec<Option<&[u8]>> {
     let mut rest = whole.get(HEADER + 2..).unwrap_or_default();
     let mut columns = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
-        let Some((value, next)) = after.split_at_checked(length) else {
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let Some((value, next)) = after.split_at_checked(length.unwrap_or(0)) else {
             break;
         };
-        columns.push(value);
+        columns.push(length.map(|_| value));
         rest = next;
     }
     columns

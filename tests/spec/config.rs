@@ -456,3 +456,23 @@ fn a_protecting_setting_that_does_not_work_ends_the_start() {
         assert!(exit.text.contains(key), "{}", exit.text);
     }
 }
+
+#[test]
+fn a_line_of_its_own_counts_for_a_database_that_is_in_use_already() {
+    let pg = Pg::shared();
+    let database = pg.database();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let mut client = bouncer.client_of(&database);
+    client.ok("select 1");
+    let line = format!("{database} = host=127.0.0.1 port={} pool_size=7", pg.port);
+    bouncer.reload(|ini| ini.database(line));
+    let shown = bouncer.show("show databases");
+    let mut mine = shown.table().filter(|row| row.get("name") == database);
+    assert_eq!(
+        mine.next()
+            .map(|row| row.get("pool_size").to_owned())
+            .as_deref(),
+        Some("7")
+    );
+    client.ok("select 1");
+}

@@ -1,6 +1,8 @@
 //! COPY in both directions, and its failures (surface 6.2).
 
-use crate::support::frames::{bind, copy_data, copy_done, copy_fail, execute, parse, query, sync};
+use crate::support::frames::{
+    bind, copy_data, copy_done, copy_fail, execute, parse, query, sync, terminate,
+};
 use crate::support::{Bouncer, Pg, RawClient, Running};
 use std::time::Duration;
 
@@ -125,4 +127,17 @@ fn copy_works_with_the_extended_protocol() {
     let reply = client.exchange(&[copy_data(b"1\tone\n"), copy_done(), sync()].concat());
     assert!(reply.kinds.ends_with("CZ"), "{reply:?}");
     assert_eq!(client.one("select count(*) from t"), "1");
+}
+
+#[test]
+fn a_goodbye_in_the_middle_of_a_copy_ends_it() {
+    let pg = Pg::shared();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let mut client = bouncer.client();
+    client.ok("create table if not exists left_in_copy (a text)");
+    client.put(&query("copy left_in_copy from stdin"));
+    assert_eq!(client.receive().expect("an answer").tag, b'G');
+    client.put(&[copy_data(b"x\n"), terminate()].concat());
+    let mut other = bouncer.client();
+    assert_eq!(other.one("select count(*) from left_in_copy"), "0");
 }

@@ -2,7 +2,7 @@
 
 use crate::only_pgweir;
 use crate::support::frames::{bind, cstr, execute, extended, frame, parse, parse_typed, sync};
-use crate::support::{Bouncer, Pg, Running};
+use crate::support::{Bouncer, Login, Pg, Running};
 
 fn one_server() -> Running {
     Bouncer::new(Pg::shared()).pool_size(1).start()
@@ -279,4 +279,40 @@ fn what_is_set_by_a_portal_that_is_read_in_pieces_counts() {
     // What a cast makes of a value is not known here, so it is not kept, and never wrong.
     client.ok("select set_config('my.tenant', 't'::bool::text, false)");
     assert_ne!(client.one(setting), "t");
+}
+
+#[test]
+fn what_set_config_computes_is_asked_for() {
+    only_pgweir!();
+    let bouncer = one_server();
+    let (mut client, mut other) = (bouncer.client(), bouncer.client());
+    let setting = "select coalesce(current_setting('my.tenant', true), '')";
+    let direct = Pg::shared();
+    let mut direct = Login::new(direct.port).connect();
+    for sql in [
+        "select set_config('my.tenant', 'a' || 1, false)",
+        "select set_config('my.tenant', ('b'), false), now()",
+        "select set_config('my.tenant', cast('c' as text), false)",
+        "select * from set_config('my.tenant', 'd', false) as result",
+        "select set_config('my.tenant', 'e', false) from generate_series(1, 3) limit 1",
+        "select set_config('my.tenant', upper(n), 0::bool) from (values ('x'), ('y')) v (n)",
+        "with q as (select set_config('my.tenant', 'f', false)) select * from q",
+        "begin; select set_config('my.tenant', 'g' || 1, false); commit",
+        "begin; select set_config('my.tenant', 'h' || 1, false); rollback",
+        "begin; savepoint a; select set_config('my.tenant', 'i' || 1, false); rollback to a; commit",
+        "select set_config('my.tenant', 'j' || 1, not false)",
+        "select case when false then set_config('my.tenant', 'k', false) end",
+        "select set_config('my.tenant', $q$it's \\ 'l'$q$ || 1, false)",
+        "select set_config('search_path', 'pg_catalog, ' || 'public', false)",
+        "select set_config('my.tenant', 'm' || 1, false), 1 / 0",
+    ] {
+        for who in [&mut client, &mut direct] {
+            who.query(sql);
+        }
+        other.ok("set my.tenant to 'other'; set search_path to public");
+        for ask in [setting, "show search_path"] {
+            assert_eq!(client.one(ask), direct.one(ask), "{sql}");
+        }
+        assert_eq!(other.one(setting), "other");
+    }
 }

@@ -261,3 +261,25 @@ fn a_table_is_temporary_by_the_search_path_too() {
         assert_soon!(pinned(&bouncer) == 0, "it gives the server back");
     }
 }
+
+#[test]
+fn a_lock_that_goes_from_hand_to_hand_takes_no_second_pin() {
+    only_pgweir!();
+    let bouncer = Bouncer::new(Pg::shared())
+        .pool_size(2)
+        .own("max_pins", 1)
+        .start();
+    let worker = || {
+        let mut client = bouncer.client();
+        for _ in 0..50 {
+            client.ok("select pg_advisory_lock(76)");
+            client.ok("select pg_advisory_unlock(76)");
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .for_each(|one| one.join().expect("nobody is refused"));
+    });
+}

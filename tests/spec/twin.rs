@@ -118,7 +118,7 @@ impl Features {
 
 /// What the suite plays.
 const ON: &str = "lost_names,unnamed,settings,startup,code,listen,discard,resets,roles,\
-    temp,locks,cursors,sql_prepared,sequences,functions,pipelines";
+    temp,locks,cursors,sql_prepared,sequences,functions,pipelines,config_params";
 /// Scripts for each pool size in the suite.
 const SCRIPTS: u64 = 100;
 const SIZES: [u32; 3] = [1, 2, 20];

@@ -37,7 +37,7 @@ pub fn databases(directory: &Directory) -> Vec<Vec<Cell>> {
         .into_iter()
         .filter(|row| {
             let known = directory.known(&row.name);
-            known.is_none_or(|known| !known.is_auto || directory.is_used(&known))
+            known.is_none_or(|known| !known.is_auto() || directory.is_used(&known))
         })
         .map(database)
         .collect()

@@ -81,6 +81,8 @@ pub enum Own {
     Pins,
     /// Its session forgets what others advanced.
     Sequences,
+    /// What has a statement set that only the server can compute?
+    Values,
     /// May functions that its client has called leave something in the session?
     Functions,
 }

@@ -16,6 +16,7 @@ fn told(sql: &str) -> String {
         Effect::Set { name, value } => format!("{name}={value}"),
         Effect::SetList { name, value } => format!("{name}:={value}"),
         Effect::Reset(name) => format!("-{name}"),
+        Effect::Asked(name) => format!("?{name}"),
         Effect::Unknown(what) => format!("?{what}"),
         other => format!("{other:?}"),
     };
@@ -159,27 +160,47 @@ fn calls_of_set_config() {
             "SELECT set_config('session_authorization', 'joe', false)",
             "session_authorization='joe' -role",
         ),
-        ("SELECT set_config('a.b', $1, false)", "?set_config"),
+        ("SELECT set_config('a.b', $1, false)", "?a.b"),
         ("SELECT set_config($1, 'x', false)", "?set_config"),
-        ("SELECT set_config('a.b', 'x', $1)", "?set_config"),
-        ("SELECT set_config('a.b', 'x', NOT true)", "?set_config"),
-        ("SELECT set_config('a.b', 'x', false) FROM t", "?set_config"),
+        ("SELECT set_config('a.b', 'x', $1)", "?a.b"),
+        ("SELECT set_config('a.b', 'x', NOT true)", "?a.b"),
+        ("SELECT set_config('a.b', 'x', false) FROM t", "?a.b"),
+        ("SELECT DISTINCT set_config('a.b', 'x', false)", "?a.b"),
+        ("SELECT set_config('a.b', 'x', false), upper('y')", "?a.b"),
         (
-            "SELECT DISTINCT set_config('a.b', 'x', false)",
-            "?set_config",
+            "SELECT upper(set_config('a.b', 'x', false)), set_config('A.B', 'y' || $1, false)",
+            "?a.b",
         ),
         (
-            "SELECT set_config('a.b', 'x', false), upper('y')",
+            "SELECT set_config('a.b', 'x', false), now(), set_config('c.d', 'y', false), pg_backend_pid() AS p",
+            "a.b='x' c.d='y'",
+        ),
+        (
+            "SELECT set_config('a.b', ('x')::text, false), set_config(CAST('c.d' AS text), cast('y' as varchar), false)",
+            "a.b='x' c.d='y'",
+        ),
+        (
+            "select * from set_config('a.b', 'x', false) as result",
+            "a.b='x'",
+        ),
+        ("select * from set_config('a.b', 'x', false), t", "?a.b"),
+        ("SELECT set_config('a.b', 't'::bool::text, false)", "?a.b"),
+        ("VALUES (set_config('a.b', 'x', false))", "?a.b"),
+        (
+            "WITH q AS (SELECT set_config('a.b', 'x', false)) TABLE q",
+            "?a.b",
+        ),
+        (
+            "SELECT set_config('a.b', 'x', false), set_config(n, 'x', false) FROM t",
             "?set_config",
         ),
-        ("SELECT upper(set_config('a.b', 'x', false))", "?set_config"),
         (
             "PREPARE p AS SELECT set_config('a.b', 'x', false)",
             "?set_config",
         ),
         (
             "SELECT f(), set_config('a.b', 'x', false)",
-            "?function ?set_config",
+            "?function ?a.b",
         ),
     ]);
 }
