@@ -382,7 +382,11 @@ impl Link<'_> {
                     }
                 }
                 Undo::Eviction(statement) => self.server.statements.insert(statement),
-                Undo::Unnamed(was) => self.restore_unnamed(was),
+                Undo::Unnamed(was) => {
+                    if let Some(was) = self.server.pending.unnamed_before(was) {
+                        self.restore_unnamed(was);
+                    }
+                }
                 Undo::ServerUnnamed => self.lose_unnamed(),
             }
         }

@@ -416,6 +416,22 @@ impl Pending {
         }
     }
 
+    /// A step has failed before which the unnamed statement was this one; `None`: what was sent behind
+    /// it has changed the unnamed statement since.
+    pub fn unnamed_before(&mut self, was: Unnamed) -> Option<Unnamed> {
+        for request in &mut self.queue {
+            match request {
+                Request::UnnamedParse(before) => {
+                    *before = was;
+                    return None;
+                }
+                Request::Query(_) => return None,
+                _ => {}
+            }
+        }
+        Some(was)
+    }
+
     /// Whether the request that is being answered may be healed.
     #[inline]
     pub fn is_healable(&self) -> bool {

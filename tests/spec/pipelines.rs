@@ -1,7 +1,7 @@
 //! Long pipelines: what is outstanding is bounded, whatever a client sends ahead.
 
 use crate::only_pgweir;
-use crate::support::frames::{bind, execute, parse, query, run_prepared, sync};
+use crate::support::frames::{bind, execute, extended, parse, query, run_prepared, sync};
 use crate::support::{Bouncer, Pg, Running};
 use std::time::Duration;
 
@@ -69,4 +69,21 @@ fn statements_put_in_by_the_thousand_keep_little_in_memory() {
     }
     let grown = bouncer.peak_rss_kb().saturating_sub(before);
     assert!(grown < 8192, "{grown} kB for statements put in");
+}
+
+#[test]
+fn a_parse_that_fails_in_front_of_another_takes_nothing_from_it() {
+    let pg = Pg::shared();
+    let bouncer = Bouncer::new(pg).pool_size(1).start();
+    let mut client = bouncer.client();
+    for fails in ["select /* open", "selec 1"] {
+        let batches = [extended(fails, &[]), extended("select 'kept'", &[])];
+        client.put(&batches.concat());
+        for _ in &batches {
+            client.until_ready();
+        }
+        bouncer.client().exchange(&extended("select 'other'", &[]));
+        let again = [bind("", "", &[]), execute("", 0), sync()].concat();
+        assert_eq!(client.exchange(&again).rows[0][0].as_deref(), Some("kept"));
+    }
 }
