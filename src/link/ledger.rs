@@ -195,7 +195,7 @@ impl Link<'_> {
         } else if own == Own::Pins {
             self.question_refused();
         } else if own == Own::Values {
-            self.server.suspect = Some("set_config");
+            self.values_refused();
         } else if own == Own::Functions {
             self.functions_refused();
         }
@@ -298,7 +298,8 @@ impl Link<'_> {
             self.ledger.has_failed = false;
             self.ledger.local_resets.clear();
             self.ledger.portals = None;
-            if !self.ledger.touched.is_empty() || self.ledger.unknown.is_some() {
+            let is_unsettled = self.ledger.unknown.is_some() || self.ledger.asked.is_any();
+            if !self.ledger.touched.is_empty() || is_unsettled {
                 self.settle_transaction()?;
             }
             if self.server.is_private || !self.server.pins.is_empty() {

@@ -134,7 +134,7 @@ impl Link<'_> {
     /// A row of the answer to a question of ours; false when more of it must arrive first.
     fn take_own_row(&mut self, header: Header) -> bool {
         if header.total > LARGE {
-            self.server.suspect = Some("set_config");
+            self.values_refused();
             self.functions_refused();
         } else if self.client.outbound.unparsed().len() < header.total {
             self.client.outbound.grow(header.total);

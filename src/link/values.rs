@@ -23,13 +23,19 @@ const TEXTS: [u32; 4] = [0, 25, 1043, 705];
 /// The type bool.
 const BOOL: u32 = 16;
 
+/// Why a server is suspect whose settings are being asked about.
+const SUSPECT: &str = "set_config";
+
 /// Most settings that are asked about behind one transaction.
 const MOST: usize = 16;
 
 /// Settings whose values only the server knows.
 #[derive(Debug, Default)]
 pub(super) struct AskedSettings {
+    /// In the running transaction.
     names: Vec<Box<str>>,
+    /// In transactions before it.
+    due: Vec<Box<str>>,
     /// Those that the server has been asked about, and its answer.
     sent: Vec<Box<str>>,
     values: Vec<Option<Vec<u8>>>,
@@ -43,10 +49,19 @@ impl AskedSettings {
         }
     }
 
+    /// The transaction has ended well.
+    fn commit(&mut self) {
+        for name in std::mem::take(&mut self.names) {
+            if !self.due.contains(&name) {
+                self.due.push(name);
+            }
+        }
+    }
+
     /// HOT. Whether there are any.
     #[inline]
     pub fn is_any(&self) -> bool {
-        !self.names.is_empty()
+        !self.names.is_empty() || !self.due.is_empty()
     }
 
     /// What had set them is undone.
@@ -56,15 +71,19 @@ impl AskedSettings {
 }
 
 impl Link<'_> {
-    /// The transaction is over: asks what has become of settings. `can_ask`: nothing of the client's
-    /// is on its way.
+    /// The transaction is over: asks what has become of settings, as soon as nothing of the client's is
+    /// on its way (`can_ask`). Until it is known the server is suspect.
     pub(super) fn ask_values(&mut self, can_ask: bool) {
-        let names = std::mem::take(&mut self.ledger.asked.names);
-        if names.is_empty() {
+        self.ledger.asked.commit();
+        if self.ledger.asked.due.is_empty() {
             return;
         }
-        if !can_ask || names.len() > MOST {
-            self.server.suspect = Some("set_config");
+        self.server.suspect.get_or_insert(SUSPECT);
+        if !can_ask {
+            return;
+        }
+        let names = std::mem::take(&mut self.ledger.asked.due);
+        if names.len() > MOST {
             return;
         }
         let values = names.iter().map(|name| {
@@ -88,13 +107,15 @@ impl Link<'_> {
     /// The answer is complete: the client has these values from now on, as if it had SET them.
     pub(super) fn values_answered(&mut self) {
         let names = std::mem::take(&mut self.ledger.asked.sent);
+        if names.is_empty() {
+            return;
+        }
         let values = std::mem::take(&mut self.ledger.asked.values);
         let shared = Arc::clone(&self.client.pool.shared);
         for (name, value) in names.iter().zip(values) {
             let Some(value) = value else { continue };
             let Ok(value) = String::from_utf8(value) else {
-                self.server.suspect = Some("set_config");
-                continue;
+                return;
             };
             for effect in sql::set_to(name, &value) {
                 let (store, tracked) = (&shared.settings, &*shared.tracked);
@@ -104,6 +125,15 @@ impl Link<'_> {
         }
         self.client.session.committed();
         self.server.session.committed();
+        if self.server.suspect == Some(SUSPECT) {
+            self.server.suspect = None;
+        }
+    }
+
+    /// PostgreSQL did not take the question, or its answer is too long.
+    pub(super) fn values_refused(&mut self) {
+        self.ledger.asked.sent.clear();
+        self.server.suspect.get_or_insert(SUSPECT);
     }
 
     /// Whether the values of a Bind are here, or too long to be waited for.

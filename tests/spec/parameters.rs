@@ -1,7 +1,9 @@
 //! Settings a client made follow it from server to server (surface 6.3).
 
 use crate::only_pgweir;
-use crate::support::frames::{bind, cstr, execute, extended, frame, parse, parse_typed, sync};
+use crate::support::frames::{
+    bind, cstr, execute, extended, frame, parse, parse_typed, query, sync,
+};
 use crate::support::{Bouncer, Login, Pg, Running};
 
 fn one_server() -> Running {
@@ -315,4 +317,14 @@ fn what_set_config_computes_is_asked_for() {
         }
         assert_eq!(other.one(setting), "other");
     }
+    // Behind other messages in one write, where it cannot be asked for.
+    other.ok("reset my.tenant");
+    let alone = query("select set_config('my.tenant', 'n' || 1, false)");
+    let batch = [extended("select 1", &[]), alone, extended("select 2", &[])];
+    client.put(&batch.concat());
+    for _ in &batch {
+        client.until_ready();
+    }
+    assert_eq!(other.one(setting), "");
+    assert_eq!(client.one(setting), "n1");
 }
