@@ -86,11 +86,7 @@ impl Link<'_> {
         if names.len() > MOST {
             return;
         }
-        let values = names.iter().map(|name| {
-            let name = sql::quoted(name);
-            format!("pg_catalog.current_setting({name}, true)")
-        });
-        let question = format!("SELECT {}", values.collect::<Vec<_>>().join(", "));
+        let question = question(&names);
         self.ledger.asked.sent = names;
         self.ledger.asked.values.clear();
         self.send_own(question.as_bytes(), Own::Values);
@@ -181,6 +177,21 @@ impl Link<'_> {
         let statement = sql::single(&text, rules);
         Some(Deed::of(&text, &statement, rules))
     }
+}
+
+/// A column for each setting: its value, where this session has set it. One that no extension knows
+/// is not in pg_settings, and can only have been set.
+fn question(names: &[Box<str>]) -> String {
+    let values = names.iter().map(|name| {
+        let name = sql::quoted(name);
+        format!(
+            "(SELECT CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0 \
+             OR pg_catalog.bool_or(source OPERATOR(pg_catalog.=) 'session') \
+             THEN pg_catalog.current_setting({name}, true) END \
+             FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) {name})"
+        )
+    });
+    format!("SELECT {}", values.collect::<Vec<_>>().join(", "))
 }
 
 /// A value as text, where it is clear; NULL is `Some(None)`.

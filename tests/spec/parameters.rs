@@ -306,6 +306,8 @@ fn what_set_config_computes_is_asked_for() {
         "select case when false then set_config('my.tenant', 'k', false) end",
         "select set_config('my.tenant', $q$it's \\ 'l'$q$ || 1, false)",
         "select set_config('search_path', 'pg_catalog, ' || 'public', false)",
+        "select set_config('port', '1' || 1, false) where false",
+        "select set_config('work_mem', '9' || 'MB', false) where false",
         "select set_config('my.tenant', 'm' || 1, false), 1 / 0",
     ] {
         for who in [&mut client, &mut direct] {
