@@ -70,8 +70,8 @@ impl Link<'_> {
             .until
             .is_none_or(|until| outstanding <= until as usize)
         {
-            let asks = |own| self.server.pending.asks(own);
-            self.hold.for_question |= asks(Own::Pins) || asks(Own::Values) || asks(Own::Functions);
+            let own = self.server.pending.own();
+            self.hold.for_question |= matches!(own, Some(Own::Pins | Own::Values | Own::Functions));
             self.hold.until = self.reason_to_wait(header, outstanding);
             if self.hold.until.is_none() {
                 return false;

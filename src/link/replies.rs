@@ -134,8 +134,10 @@ impl Link<'_> {
     /// A row of the answer to a question of ours; false when more of it must arrive first.
     fn take_own_row(&mut self, header: Header) -> bool {
         if header.total > LARGE {
-            self.values_refused();
-            self.functions_refused();
+            match self.server.pending.own() {
+                Some(Own::Values) => self.values_refused(),
+                _ => self.functions_refused(),
+            }
         } else if self.client.outbound.unparsed().len() < header.total {
             self.client.outbound.grow(header.total);
             return false;

@@ -23,8 +23,12 @@ const TEXTS: [u32; 4] = [0, 25, 1043, 705];
 /// The type bool.
 const BOOL: u32 = 16;
 
-/// Why a server is suspect whose settings are being asked about.
-const SUSPECT: &str = "set_config";
+/// Why a server is suspect whose settings are being asked about; no other reason goes with the
+/// answer.
+const ASKED: &str = "computed set_config";
+
+/// Why it is where the answer does not help.
+const UNKNOWN: &str = "set_config";
 
 /// Most settings that are asked about behind one transaction.
 const MOST: usize = 16;
@@ -78,12 +82,13 @@ impl Link<'_> {
         if self.ledger.asked.due.is_empty() {
             return;
         }
-        self.server.suspect.get_or_insert(SUSPECT);
+        self.server.suspect.get_or_insert(ASKED);
         if !can_ask {
             return;
         }
         let names = std::mem::take(&mut self.ledger.asked.due);
         if names.len() > MOST {
+            self.server.suspect = Some(UNKNOWN);
             return;
         }
         let question = question(&names);
@@ -111,7 +116,8 @@ impl Link<'_> {
         for (name, value) in names.iter().zip(values) {
             let Some(value) = value else { continue };
             let Ok(value) = String::from_utf8(value) else {
-                return;
+                self.server.suspect = Some(UNKNOWN);
+                continue;
             };
             for effect in sql::set_to(name, &value) {
                 let (store, tracked) = (&shared.settings, &*shared.tracked);
@@ -121,7 +127,7 @@ impl Link<'_> {
         }
         self.client.session.committed();
         self.server.session.committed();
-        if self.server.suspect == Some(SUSPECT) {
+        if self.server.suspect == Some(ASKED) {
             self.server.suspect = None;
         }
     }
@@ -129,7 +135,7 @@ impl Link<'_> {
     /// PostgreSQL did not take the question, or its answer is too long.
     pub(super) fn values_refused(&mut self) {
         self.ledger.asked.sent.clear();
-        self.server.suspect.get_or_insert(SUSPECT);
+        self.server.suspect = Some(UNKNOWN);
     }
 
     /// Whether the values of a Bind are here, or too long to be waited for.

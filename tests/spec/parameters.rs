@@ -330,3 +330,17 @@ fn what_set_config_computes_is_asked_for() {
     assert_eq!(other.one(setting), "");
     assert_eq!(client.one(setting), "n1");
 }
+
+#[test]
+fn what_is_asked_for_hides_nothing_that_is_not_known() {
+    only_pgweir!();
+    let bouncer = one_server();
+    let (mut client, mut other) = (bouncer.client(), bouncer.client());
+    client.ok("begin");
+    client.ok("select set_config('my.' || n, 'left', false) from (values ('hidden')) v (n)");
+    client.ok("select set_config('my.tenant', 'a' || 1, false)");
+    client.ok("commit");
+    let hidden = "select coalesce(current_setting('my.hidden', true), '')";
+    assert_eq!(other.one(hidden), "");
+    assert_eq!(client.one("select current_setting('my.tenant')"), "a1");
+}
