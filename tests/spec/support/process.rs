@@ -229,15 +229,19 @@ impl Drop for Proc {
     fn drop(&mut self) {
         let pid = self.pid();
         leftovers().children.retain(|(child, _)| *child != pid);
-        if self.ended().is_none() {
+        let ended = self.ended();
+        if ended.is_none() {
             self.signal(self.farewell);
             if self.wait(Duration::from_secs(5)).is_none() {
                 self.signal(libc::SIGKILL);
                 let _ = self.child.wait();
             }
         }
-        // SAFETY: as above; the group may hold grandchildren of a killed child.
-        unsafe { libc::kill(-self.pid(), libc::SIGKILL) };
+        // One that has ended well may have left a daemon that is about to leave the group.
+        if ended.is_none_or(|status| !status.success()) {
+            // SAFETY: as above; the group may hold grandchildren of a killed child.
+            unsafe { libc::kill(-self.pid(), libc::SIGKILL) };
+        }
     }
 }
 
