@@ -33,9 +33,6 @@ use sinks::Sinks;
 const QUEUE_LINES: usize = 4096;
 /// Bytes gathered before a write; bounds the writer's memory.
 const BATCH_BYTES: usize = 64 * 1024;
-/// How long the writer rests behind a write, so that the lines of many logins cost one wake-up and
-/// one write; the first line after a silence is written at once.
-const REST: Duration = Duration::from_millis(10);
 /// How long exit paths wait for a writer that does not get on.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -261,7 +258,7 @@ impl log::Log for Logger {
     }
 }
 
-/// The writer thread: takes what is there, writes it, and rests.
+/// The writer thread: takes what is there, writes it at once.
 fn write_lines(mut sinks: Sinks, queue: &Receiver<Message>, dropped: &AtomicU64) {
     while let Ok(first) = queue.recv() {
         let mut next = Some(first);
@@ -283,9 +280,6 @@ fn write_lines(mut sinks: Sinks, queue: &Receiver<Message>, dropped: &AtomicU64)
         }
         push_dropped(&mut sinks, dropped.swap(0, Ordering::Relaxed));
         sinks.write_out();
-        if flushed.is_empty() {
-            thread::sleep(REST);
-        }
         for done in flushed {
             let _ = done.try_send(());
         }
